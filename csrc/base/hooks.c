@@ -1,0 +1,42 @@
+/* base/hooks.c -- default host hooks, for programs without an interpreter. */
+#include "base/hooks.h"
+
+#include <stddef.h>
+
+static void *
+nothing_unlock(void)
+{
+    return NULL;
+}
+
+static void
+nothing_lock(void *token)
+{
+    (void)token;
+}
+
+static uintptr_t
+nothing_line_now(int32_t *instruction)
+{
+    *instruction = -1;
+    return 0;
+}
+
+static void
+nothing_line_release(uintptr_t handle)
+{
+    (void)handle;
+}
+
+static void
+nothing_line_text(uintptr_t handle, int32_t instruction, char *buffer, int size)
+{
+    (void)handle;
+    (void)instruction;
+    if (size > 0) {
+        buffer[0] = '\0';
+    }
+}
+
+HostHooks host_hooks = {nothing_unlock, nothing_lock, nothing_line_now, nothing_line_release,
+                        nothing_line_text};

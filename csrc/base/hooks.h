@@ -1,0 +1,21 @@
+/* base/hooks.h -- what the core asks of the host language, as functions the Python layer sets.
+ * Without them (C tests) the defaults do nothing. */
+#ifndef PYARR_BASE_HOOKS_H
+#define PYARR_BASE_HOOKS_H
+
+#include <stdbool.h>
+#include <stdint.h>
+
+/* Release and retake the interpreter lock around long kernels. */
+typedef struct HostHooks {
+    void *(*unlock)(void);
+    void (*lock)(void *token);
+    /* The user's line that is executing: an owned handle, 0 when unknown; its text. */
+    uintptr_t (*line_now)(int32_t *instruction);
+    void (*line_release)(uintptr_t handle);
+    void (*line_text)(uintptr_t handle, int32_t instruction, char *buffer, int size);
+} HostHooks;
+
+extern HostHooks host_hooks;
+
+#endif

@@ -1,0 +1,97 @@
+/* graph/graph.h -- the one entrance for every op, and what the Python layer needs of traces.
+ *
+ * An Array seen by Python is either concrete (its storage has memory and this thread's trace
+ * holds no newer value) or recorded (a binding of its storage to a node). Callers of the array
+ * layer that read memory must call graph_evaluate first and then use the array it returns.
+ */
+#ifndef PYARR_GRAPH_GRAPH_H
+#define PYARR_GRAPH_GRAPH_H
+
+#include "ops/infer.h"
+
+/* Apply `op`: eagerly, onto the tape, or onto this thread's trace. New reference, or NULL.
+ * Elementwise inputs of any broadcastable shapes and dtypes; primitives as primitives.def. */
+Array *graph_apply(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams);
+/* Elementwise with ufunc extras: forced loop dtype (or DTYPE_COUNT), and out/where. */
+Array *graph_apply_elementwise(OpCode op, Array *const *in, int nin, DType forced);
+static inline Array *
+graph_apply1(OpCode op, Array *x)
+{
+    return graph_apply(op, &x, 1, NULL, 0);
+}
+static inline Array *
+graph_apply2(OpCode op, Array *x, Array *y)
+{
+    Array *in[2] = {x, y};
+    return graph_apply(op, in, 2, NULL, 0);
+}
+
+/* dst[...] = value: broadcasts, casts (unsafe, as NumPy's assignment), handles overlap, grows
+ * the version, records when traced. ERR_VALUE when dst is read-only or shapes do not fit. */
+Status graph_write(Array *dst, Array *value);
+/* dst[mask or indices...] = value where the indices address axes [axis, axis + k) of dst;
+ * accumulate adds (numpy.add.at). */
+Status graph_write_indexed(Array *dst, int axis, Array *const *index, int k, Array *value,
+                           bool accumulate);
+/* Another dtype (a copy, differentiable); the array itself when nothing changes and !force. */
+Array *graph_cast(Array *x, DType dtype, bool force);
+/* C-contiguous copy, writable, fresh storage. */
+Array *graph_copy(Array *x);
+/* x reshaped: a view where possible, else a copy; -1 allowed. */
+Array *graph_reshape(Array *x, int ndim, const int64_t *shape);
+/* x reduced: op in sum..all. axes normalised and sorted; naxes < 0 means all axes. */
+Array *graph_reduce(OpCode op, Array *x, int naxes, const int *axes, bool keepdims);
+/* Sum x down to `shape` (the transpose of broadcasting). */
+Array *graph_unbroadcast(Array *x, int ndim, const int64_t *shape);
+
+/* Memory behind x: a new reference to a concrete array with x's current elements (x itself
+ * when it is concrete). In a trace this computes what is needed and keeps it. */
+Array *graph_evaluate(Array *x);
+/* Does x depend on a differentiated input of an open transform, or on requires_grad? */
+bool graph_is_active(const Array *x);
+bool graph_is_recorded(const Array *x); /* bound to a node by this thread's trace or the tape */
+bool graph_is_tracing(void);
+/* x without derivative: shares memory when concrete. */
+Array *graph_detach(Array *x);
+/* Before memory is handed out for reading or writing by others: evaluates, carries out
+ * pending writes, and marks the storage exported. Raises ERR_TYPE on active arrays, naming
+ * pyarr.detach and `what` ("float()", "the buffer protocol", ...). */
+Array *graph_export(Array *x, const char *what);
+
+/* ---- transforms (pyarr/transforms.py drives these) ---- */
+typedef struct Transform Transform;
+/* Opens a transform on this thread; the outermost opens the trace. */
+Transform *transform_open(void);
+/* A fresh differentiated argument with x's elements (integers become float64). */
+Array *transform_argument(Transform *t, Array *x);
+/* Cotangents of `args` given those of `outs` (NULL: none). grads[i] is NULL for zero.
+ * In user convention at the border: complex cotangents are conjugated in and out. */
+Status transform_pullback(Transform *t, int nout, Array *const *outs, Array *const *cotangents,
+                          int narg, Array *const *args, Array **grads);
+/* Ends it: on the outermost, evaluates `results` and everything still referenced, then closes
+ * the trace. results[i] is replaced by a concrete array there. Always frees t. */
+Status transform_close(Transform *t, int n, Array **results);
+/* The user's function raised: carries out recorded writes to outer arrays, closes. Keeps the
+ * error record untouched. */
+void transform_abort(Transform *t);
+
+/* ---- PyTorch's spelling ---- */
+Status tape_require_grad(Array *x, bool on);
+bool tape_requires_grad(const Array *x);
+bool tape_is_leaf(const Array *x);
+/* Cotangents of the leaves reachable from y: calls found(leaf array, cotangent, ctx). */
+Status tape_backward(Array *y, Array *cotangent, bool keep_graph,
+                     Status (*found)(Array *leaf, Array *grad, void *ctx), void *ctx);
+/* Derivative of outs with respect to the given arrays (torch.autograd.grad). */
+Status tape_grad(int nout, Array *const *outs, Array *const *cotangents, int narg,
+                 Array *const *args, bool create_graph, Array **grads);
+bool graph_grad_enabled(void);
+void graph_set_grad_enabled(bool on); /* of this thread (the Python layer scopes it) */
+
+/* ---- inspection ---- */
+/* Text of the nodes behind x, one per line: "%3 = mul(%1, %2) float64 (3, 4)  file.py:12". */
+Status graph_describe(Array *x, bool dot, void (*write)(void *ctx, const char *text), void *ctx);
+/* Live arrays, storages and nodes, for leak reports. */
+void graph_live(int64_t *arrays, int64_t *storages, int64_t *nodes);
+
+#endif
