@@ -6,13 +6,13 @@
 #include "array/array.h"
 
 typedef enum OpCode {
-#define OP1(name, cls, rule, forward, dx, flags, doc) OP_##name,
-#define OP2(name, cls, rule, forward, dx, dy, flags, doc) OP_##name,
-#define OP3(name, cls, rule, forward, dx, dy, dz, flags, doc) OP_##name,
+#define ROW1(name, cls, rule, forward, dx, flags, doc) OP_##name,
+#define ROW2(name, cls, rule, forward, dx, dy, flags, doc) OP_##name,
+#define ROW3(name, cls, rule, forward, dx, dy, dz, flags, doc) OP_##name,
 #include "ops/ops.def"
-#undef OP1
-#undef OP2
-#undef OP3
+#undef ROW1
+#undef ROW2
+#undef ROW3
     OP_ELEMENTWISE_COUNT,
     OP_before_primitives = OP_ELEMENTWISE_COUNT - 1,
 #define PRIMITIVE(name, nin, axis_map, flags, doc) OP_##name,
