@@ -1,0 +1,1 @@
+"""Arrays with NumPy's interface and exact derivatives."""
