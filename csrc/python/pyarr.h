@@ -44,16 +44,25 @@ bool convert_defers(PyObject *object);
 Array *convert_from_numpy(PyObject *ndarray);
 /* A NumPy ndarray that shares the memory of a concrete array (owner: the ndarray object). */
 PyObject *convert_to_numpy(Array *concrete);
-/* dtype arguments: numpy dtype, type, name, Python type. Returns -1 with TypeError. */
-int convert_dtype(PyObject *object, DType *out);      /* O& converter style: 1 ok, 0 error below */
-int convert_dtype_converter(PyObject *object, void *out); /* accepts None -> DTYPE_COUNT */
+/* dtype arguments: numpy dtype, type, name, Python type. 0, or -1 with TypeError. */
+int convert_dtype(PyObject *object, DType *out);
+/* The same in the style of "O&": 1 ok, 0 error; None gives DTYPE_COUNT. */
+int convert_dtype_converter(PyObject *object, void *out);
 PyObject *dtype_object(DType dtype);                  /* borrowed numpy.dtype */
-/* int or tuple of ints as a shape; raises as NumPy. Returns ndim or -1. */
+/* int or tuple of ints as a shape of at most ARRAY_MAX_NDIM; raises as NumPy. Negative numbers
+ * pass (reshape wants its -1; array_new refuses the others). Returns ndim or -1. */
 int convert_shape(PyObject *object, int64_t *shape);
-/* None, int or tuple of ints as normalised, sorted axes; naxes -1 for None. 0 / -1. */
+/* None, int or tuple of ints as normalised, sorted axes (room for ARRAY_MAX_NDIM); naxes -1
+ * for None. 0 / -1 with AxisError or ValueError. */
 int convert_axes(PyObject *object, int ndim, int *axes, int *naxes);
 /* The element of a concrete 0-d or size-1 array as a Python scalar. */
 PyObject *convert_item(const Array *concrete, int64_t offset_bytes);
+
+/* ---- start (both idempotent; module.c calls them first). 0 / -1 ---- */
+int convert_init(void); /* NumPy's C API and the types that converters compare with */
+int hooks_init(void);   /* base/hooks.h and base/poll.h; the package's folder is found from
+                         * pyarr._core's __file__ or set by hooks_set_package */
+void hooks_set_package(PyObject *folder); /* "/x/pyarr/": frames of its files are not user lines */
 
 /* ---- pieces of the type and the module, one file each ---- */
 extern PyNumberMethods array_number_methods;     /* number.c */
