@@ -35,7 +35,14 @@ typedef enum OpClass {
 } OpClass;
 
 /* The result's dtype from the loop dtype. */
-typedef enum OpRule { RULE_SAME, RULE_BOOL, RULE_PARTS /* complex -> its real dtype */ } OpRule;
+typedef enum OpRule {
+    RULE_SAME,
+    RULE_BOOL,
+    RULE_PARTS,   /* complex -> its real dtype */
+    RULE_COMPLEX, /* real -> its complex dtype */
+    RULE_U8,
+    RULE_I32
+} OpRule;
 
 enum OpFlags {
     FLAG_NONE = 0,
@@ -45,7 +52,8 @@ enum OpFlags {
     FLAG_NONDIFF = 1 << 3,     /* result is never differentiated (comparisons, argmax) */
     FLAG_INTERNAL = 1 << 4,    /* not exported as a function of the Python module */
     FLAG_LINEAR = 1 << 5,      /* linear in its differentiable input(s) jointly */
-    FLAG_UFUNC = 1 << 6        /* numpy.<name> exists and dispatches to this row */
+    FLAG_UFUNC = 1 << 6,       /* numpy.<name> exists and dispatches to this row */
+    FLAG_CHEAP = 1 << 7        /* a few instructions an element: bound by memory */
 };
 
 /* How the output axes of a PRIMITIVE come from its input axes (design, section 3). */
