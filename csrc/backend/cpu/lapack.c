@@ -170,21 +170,22 @@ run_solve_triangular(const Job *job, int64_t index, char *scratch)
     return 0;
 }
 
-/* Sign or phase, and log of the size, of the determinant from its LU factors. */
+/* Writes the sign or phase, or the log of the size, of the determinant given its LU factors. */
 #define DEFINE_DET(s, T, R, ABS, LOG)                                                              \
-    static void det_##s(const T *lu, const int *pivots, int64_t n, T *sign, R *logabs)             \
+    static void det_##s(const char *memory, const int *pivots, int64_t n, bool singular,           \
+                        bool wants_sign, char *to)                                                 \
     {                                                                                              \
-        T phase = 1;                                                                               \
-        R sum = 0;                                                                                 \
-        for (int64_t i = 0; i < n; i++) {                                                          \
+        const T *lu = (const T *)memory;                                                           \
+        T sign = singular ? 0 : 1;                                                                 \
+        R sum = singular ? -(R)INFINITY : 0;                                                       \
+        for (int64_t i = 0; i < n && !singular; i++) {                                             \
             const T u = lu[i * n + i];                                                             \
             const R size = ABS(u);                                                                 \
-            phase = phase * (u / size);                                                            \
-            phase = pivots[i] == i + 1 ? phase : -phase;                                           \
+            sign = sign * (u / size);                                                              \
+            sign = pivots[i] == i + 1 ? sign : -sign;                                              \
             sum += LOG(size);                                                                      \
         }                                                                                          \
-        *sign = phase;                                                                             \
-        *logabs = sum;                                                                             \
+        memcpy(to, wants_sign ? (const void *)&sign : &sum, wants_sign ? sizeof sign : sizeof sum);\
     }
 
 DEFINE_DET(f32, float, float, fabsf, logf)
@@ -195,30 +196,17 @@ DEFINE_DET(c128, double _Complex, double, cabs, log)
 static int
 run_det(const Job *job, int64_t index, char *scratch)
 {
+    void (*const det)(const char *, const int *, int64_t, bool, bool, char *) =
+        job->dtype == DT_f32   ? det_f32
+        : job->dtype == DT_f64 ? det_f64
+        : job->dtype == DT_c64 ? det_c64
+                               : det_c128;
     const int64_t n = job->n;
     int *pivots = (int *)(scratch + job->second);
-    const bool wants_sign = job->call->op == OP_det_sign;
-    double sign[2] = {0, 0}, logabs = 0; /* room for the widest of each */
     matrix_load(job, &job->call->in[0], index, false, scratch);
-    const bool singular = job->blas->getrf((int)n, scratch, pivots) > 0;
-    const bool single = job->dtype == DT_f32 || job->dtype == DT_c64;
-    if (singular) { /* the sign stays 0 */
-        if (single) {
-            *(float *)&logabs = -INFINITY;
-        } else {
-            logabs = -INFINITY;
-        }
-    } else if (job->dtype == DT_f32) {
-        det_f32((float *)scratch, pivots, n, (float *)sign, (float *)&logabs);
-    } else if (job->dtype == DT_f64) {
-        det_f64((double *)scratch, pivots, n, sign, &logabs);
-    } else if (job->dtype == DT_c64) {
-        det_c64((float _Complex *)scratch, pivots, n, (float _Complex *)sign, (float *)&logabs);
-    } else {
-        det_c128((double _Complex *)scratch, pivots, n, (double _Complex *)sign, &logabs);
-    }
-    const size_t size = (size_t)dtype_size(job->call->out.dtype);
-    memcpy(job->call->out.data + index * (int64_t)size, wants_sign ? sign : &logabs, size);
+    const bool singular = n > 0 && job->blas->getrf((int)n, scratch, pivots) > 0;
+    det(scratch, pivots, n, singular, job->call->op == OP_det_sign,
+        job->call->out.data + index * dtype_size(job->call->out.dtype));
     return 0;
 }
 
