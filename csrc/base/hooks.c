@@ -38,5 +38,17 @@ nothing_line_text(uintptr_t handle, int32_t instruction, char *buffer, int size)
     }
 }
 
-HostHooks host_hooks = {nothing_unlock, nothing_lock, nothing_line_now, nothing_line_release,
-                        nothing_line_text};
+static int
+nothing_backward(uintptr_t rule, void *cotangent, int narg, void **out)
+{
+    (void)rule;
+    (void)cotangent;
+    for (int i = 0; i < narg; i++) {
+        out[i] = NULL;
+    }
+    return 0;
+}
+
+HostHooks host_hooks = {nothing_unlock,       nothing_lock,     nothing_line_now,
+                        nothing_line_release, nothing_line_text, nothing_backward,
+                        nothing_line_release};

@@ -14,6 +14,10 @@ typedef struct HostHooks {
     uintptr_t (*line_now)(int32_t *instruction);
     void (*line_release)(uintptr_t handle);
     void (*line_text)(uintptr_t handle, int32_t instruction, char *buffer, int size);
+    /* Backward rule of a custom_vjp: the cotangent (struct Array *) in, one new reference or
+     * NULL for each argument out. Returns 0, or -1 with the error set. */
+    int (*backward)(uintptr_t rule, void *cotangent, int narg, void **out);
+    void (*rule_release)(uintptr_t rule);
 } HostHooks;
 
 extern HostHooks host_hooks;

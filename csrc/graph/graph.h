@@ -75,18 +75,26 @@ Status transform_close(Transform *t, int n, Array **results);
  * error record untouched. */
 void transform_abort(Transform *t);
 
-/* ---- PyTorch's spelling ---- */
+/* ---- PyTorch's spelling. Gradients of leaves are kept with the leaf's storage. ---- */
 Status tape_require_grad(Array *x, bool on);
-bool tape_requires_grad(const Array *x);
+bool tape_requires_grad(const Array *x); /* a leaf, or depends on one */
 bool tape_is_leaf(const Array *x);
-/* Cotangents of the leaves reachable from y: calls found(leaf array, cotangent, ctx). */
-Status tape_backward(Array *y, Array *cotangent, bool keep_graph,
-                     Status (*found)(Array *leaf, Array *grad, void *ctx), void *ctx);
-/* Derivative of outs with respect to the given arrays (torch.autograd.grad). */
+/* Adds the cotangents of all leaves that y depends on to their gradients. */
+Status tape_backward(Array *y, Array *cotangent, bool create_graph);
+/* The gradient of a leaf (new reference), or NULL without an error when it has none. */
+Array *tape_get_grad(const Array *leaf);
+Status tape_set_grad(Array *leaf, Array *grad); /* NULL removes it */
+/* Derivative of outs with respect to the given arrays (torch.autograd.grad); grads[i] is NULL
+ * where there is no dependence. */
 Status tape_grad(int nout, Array *const *outs, Array *const *cotangents, int narg,
                  Array *const *args, bool create_graph, Array **grads);
 bool graph_grad_enabled(void);
 void graph_set_grad_enabled(bool on); /* of this thread (the Python layer scopes it) */
+
+/* ---- functions of the host language with their own derivative ---- */
+/* `out` (computed from args without derivative) as a result that depends on args; its backward
+ * rule is host_hooks.backward(rule, ...). Takes over one reference of `rule`. */
+Array *graph_custom(Array *out, Array *const *args, int narg, uintptr_t rule);
 
 /* ---- inspection ---- */
 /* Text of the nodes behind x, one per line: "%3 = mul(%1, %2) float64 (3, 4)  file.py:12". */

@@ -1,0 +1,399 @@
+/* graph/execute.c -- one op on concrete arrays: infer, allocate, call the device. */
+#include "backend/backend.h"
+#include "base/hooks.h"
+#include "graph/build.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Work below this many bytes is over before another thread could take the lock. */
+enum { UNLOCK_BYTES = 64 * 1024 };
+
+static Operand
+operand(const Array *a)
+{
+    return (Operand){.data = a->storage->data == NULL ? NULL : array_data(a),
+                     .dtype = (DType)a->dtype,
+                     .ndim = a->ndim,
+                     .shape = a->shape,
+                     .strides = a->strides};
+}
+
+/* The device of the result; single elements of the CPU may come along, nothing else. */
+static Device *
+common_device(Array *const *in, int nin)
+{
+    Device *device = NULL;
+    for (int i = 0; i < nin; i++) {
+        Device *d = in[i]->storage->device;
+        if (device == NULL || (d != device && device == device_cpu())) {
+            device = d;
+        }
+    }
+    for (int i = 0; i < nin; i++) {
+        Device *d = in[i]->storage->device;
+        if (d != device && !(d == device_cpu() && in[i]->ndim == 0)) {
+            return err_null(ERR_VALUE,
+                            "operands on different devices: %s and %s; move one with .to()",
+                            d->name, device->name);
+        }
+    }
+    return device == NULL ? device_default() : device;
+}
+
+static Array *
+on_device(Array *a, Device *device)
+{
+    if (a->storage->device == device) {
+        return array_retain(a);
+    }
+    Array *copy = array_new(device, (DType)a->dtype, a->ndim, a->shape);
+    if (copy != NULL && device->from_host(device, array_data(copy), array_data(a),
+                                          (size_t)dtype_size((DType)a->dtype)) != STATUS_OK) {
+        array_release(copy);
+        return NULL;
+    }
+    if (copy != NULL) {
+        copy->weak = a->weak;
+    }
+    return copy;
+}
+
+static Status
+run_call(Device *device, const Call *call, int64_t bytes)
+{
+    void *token = bytes >= UNLOCK_BYTES ? host_hooks.unlock() : NULL;
+    const Status status = device->run_primitive(device, call);
+    if (bytes >= UNLOCK_BYTES) {
+        host_hooks.lock(token);
+    }
+    return status;
+}
+
+static int64_t
+bytes_of(const Array *a)
+{
+    return a->size * dtype_size((DType)a->dtype);
+}
+
+/* ---- elementwise ---- */
+
+/* One kernel call on memory as it lies: same shape or single elements, no casts. */
+static Array *
+elementwise_direct(BlockKernel kernel, Array *const *in, int nin, DType result, Device *device,
+                   const Array *like)
+{
+    unsigned uniform = 0;
+    const void *data[3];
+    for (int i = 0; i < nin; i++) {
+        if (in[i]->size == 1 && like->size != 1) {
+            uniform |= 1U << i;
+        }
+        data[i] = array_data(in[i]);
+    }
+    Array *out = array_new(device, result, like->ndim, like->shape);
+    if (out != NULL) {
+        kernel(array_data(out), data, out->size, uniform);
+    }
+    return out;
+}
+
+/* The operand whose shape the result has, when elementwise_direct applies. */
+static const Array *
+direct_like(Array *const *in, int nin, const DType *in_dtypes)
+{
+    const Array *like = in[0];
+    for (int i = 1; i < nin; i++) {
+        if (in[i]->ndim > like->ndim || (in[i]->ndim == like->ndim && in[i]->size > like->size)) {
+            like = in[i];
+        }
+    }
+    if (like->size == 0) {
+        return NULL;
+    }
+    for (int i = 0; i < nin; i++) {
+        const Array *a = in[i];
+        if ((DType)a->dtype != in_dtypes[i] || a->storage->data == NULL) {
+            return NULL;
+        }
+        if (a->size == 1 && a->ndim <= like->ndim) {
+            continue;
+        }
+        if (a->ndim != like->ndim || a->size != like->size || !array_is_contiguous(a) ||
+            memcmp(a->shape, like->shape, (size_t)a->ndim * sizeof(int64_t)) != 0) {
+            return NULL;
+        }
+    }
+    return like;
+}
+
+static Status
+run_elementwise(OpCode op, Array *const *in, int nin, DType loop, const DType *in_dtypes,
+                Array *out)
+{
+    Instruction code[4];
+    Operand operands[3], result = operand(out);
+    int64_t strides[3][ARRAY_MAX_NDIM], bytes = bytes_of(out);
+    uint16_t reg = (uint16_t)nin;
+    int n = 0;
+    Instruction main_op = {.op = (uint16_t)op,
+                           .nin = (uint8_t)nin,
+                           .loop = (uint8_t)loop,
+                           .out_dtype = out->dtype};
+    for (int i = 0; i < nin; i++) {
+        const Array *a = in[i];
+        operands[i] = operand(a);
+        const int lead = out->ndim - a->ndim;
+        for (int k = 0; k < out->ndim; k++) {
+            const bool own = k >= lead && a->shape[k - lead] != 1;
+            strides[i][k] = own ? a->strides[k - lead] : 0;
+        }
+        operands[i].ndim = out->ndim;
+        operands[i].shape = out->shape;
+        operands[i].strides = strides[i];
+        main_op.in[i] = (uint16_t)i;
+        if ((DType)a->dtype != in_dtypes[i]) {
+            code[n++] = (Instruction){.op = OP_cast,
+                                      .nin = 1,
+                                      .loop = a->dtype,
+                                      .out_dtype = (uint8_t)in_dtypes[i],
+                                      .out = reg,
+                                      .in = {(uint16_t)i}};
+            main_op.in[i] = reg++;
+        }
+    }
+    main_op.out = reg;
+    code[n++] = main_op;
+    const Program program = {.ndim = out->ndim,
+                             .shape = out->shape,
+                             .nin = nin,
+                             .ninstructions = n,
+                             .nout = 1,
+                             .in = operands,
+                             .instructions = code,
+                             .out = &result,
+                             .out_registers = &reg};
+    Device *device = out->storage->device;
+    void *token = bytes >= UNLOCK_BYTES ? host_hooks.unlock() : NULL;
+    const Status status = device->run_program(device, &program);
+    if (bytes >= UNLOCK_BYTES) {
+        host_hooks.lock(token);
+    }
+    return status;
+}
+
+static Array *
+elementwise_general(OpCode op, Array *const *in, int nin, DType loop, const DType *in_dtypes,
+                    DType result, Device *device)
+{
+    int ndims[3], ndim;
+    const int64_t *shapes[3];
+    int64_t shape[ARRAY_MAX_NDIM];
+    Array *moved[3] = {NULL, NULL, NULL}, *out = NULL;
+    for (int i = 0; i < nin; i++) {
+        ndims[i] = in[i]->ndim;
+        shapes[i] = in[i]->shape;
+    }
+    if (shape_broadcast(nin, ndims, shapes, &ndim, shape) != STATUS_OK) {
+        return NULL;
+    }
+    for (int i = 0; i < nin; i++) {
+        moved[i] = on_device(in[i], device);
+        if (moved[i] == NULL) {
+            goto done;
+        }
+    }
+    out = array_new(device, result, ndim, shape);
+    if (out != NULL && out->size > 0 &&
+        run_elementwise(op, moved, nin, loop, in_dtypes, out) != STATUS_OK) {
+        array_release(out);
+        out = NULL;
+    }
+done:
+    for (int i = 0; i < nin; i++) {
+        array_release(moved[i]);
+    }
+    return out;
+}
+
+Array *
+execute_elementwise(OpCode op, Array *const *in, int nin, DType forced)
+{
+    DType dtypes[3], in_dtypes[3], loop = forced, result;
+    Weak weak[3];
+    for (int i = 0; i < nin; i++) {
+        dtypes[i] = (DType)in[i]->dtype;
+        weak[i] = (Weak)in[i]->weak;
+    }
+    if (op_resolve(op, dtypes, weak, nin, forced != DTYPE_COUNT, &loop, in_dtypes, &result) !=
+        STATUS_OK) {
+        return NULL;
+    }
+    Device *device = common_device(in, nin);
+    if (device == NULL) {
+        return NULL;
+    }
+    if (device == device_cpu()) {
+        const Array *like = direct_like(in, nin, in_dtypes);
+        BlockKernel kernel = like == NULL ? NULL : backend_cpu_kernel(op, loop);
+        if (kernel != NULL && like->size < backend_cpu_grain(op, loop)) {
+            return elementwise_direct(kernel, in, nin, result, device, like);
+        }
+    }
+    return elementwise_general(op, in, nin, loop, in_dtypes, result, device);
+}
+
+/* ---- primitives ---- */
+
+Array *
+execute_copy(const Array *x)
+{
+    Array *out = array_new(x->storage->device, (DType)x->dtype, x->ndim, x->shape);
+    if (out == NULL || out->size == 0) {
+        return out;
+    }
+    Call call = {.op = OP_copy, .nin = 1};
+    call.in[0] = operand(x);
+    call.out = operand(out);
+    if (run_call(x->storage->device, &call, bytes_of(out)) != STATUS_OK) {
+        array_release(out);
+        return NULL;
+    }
+    return out;
+}
+
+Array *
+execute_view(Array *x, const int64_t *geometry)
+{
+    const int ndim = (int)geometry[1];
+    const int64_t item = dtype_size((DType)x->dtype);
+    int64_t strides[ARRAY_MAX_NDIM], offset, count = 1;
+    for (int i = 0; i < ndim; i++) {
+        count *= geometry[2 + i];
+    }
+    if (array_is_contiguous(x) || count == 0) {
+        offset = count == 0 ? 0 : geometry[0] * item;
+        for (int i = 0; i < ndim; i++) {
+            strides[i] = geometry[2 + ndim + i] * item;
+        }
+    } else if (!geometry_decode(geometry, x->ndim, x->shape, x->strides, &offset, strides)) {
+        Array *dense = execute_copy(x);
+        Array *view = dense == NULL ? NULL : execute_view(dense, geometry);
+        array_release(dense);
+        return view;
+    }
+    Array *view = array_new_view(x->storage, (DType)x->dtype, ndim, geometry + 2, strides,
+                                 x->offset + offset);
+    if (view != NULL) {
+        view->readonly = x->readonly;
+    }
+    return view;
+}
+
+static Status
+run_primitive(OpCode op, Array *out, Array *const *in, int nin, const int64_t *params, int nparams)
+{
+    Call call = {.op = op, .nin = nin, .nparams = nparams, .params = params};
+    assert(nin <= CALL_MAX_INPUTS);
+    int64_t bytes = bytes_of(out);
+    for (int i = 0; i < nin; i++) {
+        call.in[i] = operand(in[i]);
+        bytes += bytes_of(in[i]);
+    }
+    call.out = operand(out);
+    Device *device = out->storage->device;
+    return run_call(device, &call, op == OP_host_call ? 0 : bytes);
+}
+
+Array *
+execute_primitive(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams)
+{
+    if (op == OP_view) {
+        return execute_view(in[0], params);
+    }
+    if (nin > CALL_INPUT_SPECS) {
+        return err_null(ERR_VALUE, "%s: at most %d inputs, got %d", op_info(op)->name,
+                        CALL_INPUT_SPECS, nin);
+    }
+    Spec specs[CALL_INPUT_SPECS], spec;
+    for (int i = 0; i < nin; i++) {
+        specs[i].dtype = (DType)in[i]->dtype;
+        specs[i].weak = (Weak)in[i]->weak;
+        specs[i].ndim = in[i]->ndim;
+        memcpy(specs[i].shape, in[i]->shape, (size_t)in[i]->ndim * sizeof(int64_t));
+    }
+    if (op_infer(op, specs, nin, params, nparams, &spec) != STATUS_OK) {
+        return NULL;
+    }
+    Device *device = common_device(in, nin);
+    if (device == NULL) {
+        return NULL;
+    }
+    Array *moved[CALL_MAX_INPUTS] = {NULL}, *out = NULL;
+    for (int i = 0; i < nin; i++) {
+        moved[i] = on_device(in[i], device);
+        if (moved[i] == NULL) {
+            goto done;
+        }
+    }
+    out = array_new(device, spec.dtype, spec.ndim, spec.shape);
+    if (out != NULL && (out->size > 0 || (op_info(op)->flags & FLAG_MAY_FAIL)) &&
+        run_primitive(op, out, moved, nin, params, nparams) != STATUS_OK) {
+        array_release(out);
+        out = NULL;
+    }
+done:
+    for (int i = 0; i < nin; i++) {
+        array_release(moved[i]);
+    }
+    return out;
+}
+
+Status
+execute_in_place(OpCode op, Array *base, Array *const *in, int nin, const int64_t *params,
+                 int nparams)
+{
+    Array *all[CALL_MAX_INPUTS];
+    all[0] = base;
+    for (int i = 0; i < nin; i++) {
+        all[1 + i] = in[i];
+    }
+    return run_primitive(op, base, all, nin + 1, params, nparams);
+}
+
+Status
+execute_assign(Array *dst, Array *src)
+{
+    Array *from = view_broadcast(src, dst->ndim, dst->shape), *moved = NULL;
+    Status status = STATUS_ERROR;
+    if (from == NULL) {
+        return STATUS_ERROR;
+    }
+    if (dst->size == 0) {
+        array_release(from);
+        return STATUS_OK;
+    }
+    if (from->storage->device != dst->storage->device) {
+        moved = on_device(src, dst->storage->device);
+        array_release(from);
+        from = moved == NULL ? NULL : view_broadcast(moved, dst->ndim, dst->shape);
+    } else if (array_may_overlap(from, dst)) {
+        moved = execute_copy(src);
+        array_release(from);
+        from = moved == NULL ? NULL : view_broadcast(moved, dst->ndim, dst->shape);
+    }
+    if (from != NULL) {
+        const bool same = from->dtype == dst->dtype;
+        const int64_t params[1] = {dst->dtype};
+        Call call = {.op = same ? OP_copy : OP_cast,
+                     .nin = 1,
+                     .nparams = same ? 0 : 1,
+                     .params = params};
+        call.in[0] = operand(from);
+        call.out = operand(dst);
+        status = run_call(dst->storage->device, &call, bytes_of(dst));
+    }
+    array_release(from);
+    array_release(moved);
+    return status;
+}

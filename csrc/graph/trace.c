@@ -1,0 +1,365 @@
+/* graph/trace.c -- bindings between storages and nodes. */
+#include "graph/trace.h"
+
+#include "base/mem.h"
+#include "graph/build.h"
+
+#include <assert.h>
+#include <string.h>
+
+static _Thread_local Trace *current_trace;
+static Trace tape = {.is_tape = true};
+int64_t trace_pin_limit = INT64_MAX;
+
+/* Foreign memory up to this size is copied when it is recorded, so that later writes by its
+ * owner do not matter. */
+enum { FOREIGN_COPY_LIMIT = 64 * 1024 };
+
+Trace *
+trace_current(void)
+{
+    return current_trace;
+}
+
+Trace *
+trace_tape(void)
+{
+    return &tape;
+}
+
+Status
+trace_open(void)
+{
+    assert(current_trace == NULL);
+    current_trace = mem_new_zeroed(sizeof(Trace));
+    return current_trace == NULL ? STATUS_ERROR : STATUS_OK;
+}
+
+void
+trace_close(void)
+{
+    Trace *trace = current_trace;
+    current_trace = NULL;
+    while (trace->bindings != NULL) {
+        trace_unbind(trace->bindings);
+    }
+    mem_free(trace, sizeof *trace);
+}
+
+Binding *
+trace_find(const Trace *trace, const Storage *storage)
+{
+    for (Binding *b = storage->bindings; b != NULL; b = b->next_of_storage) {
+        if (b->trace == trace) {
+            return b;
+        }
+    }
+    return NULL;
+}
+
+static Binding *
+binding_make(Trace *trace, Storage *storage)
+{
+    Binding *b = trace_find(trace, storage);
+    if (b != NULL) {
+        return b;
+    }
+    b = mem_new_zeroed(sizeof *b);
+    if (b == NULL) {
+        return NULL;
+    }
+    b->trace = trace;
+    b->storage = storage;
+    b->next_of_storage = storage->bindings;
+    storage->bindings = b;
+    b->next = trace->bindings;
+    if (b->next != NULL) {
+        b->next->previous = b;
+    }
+    trace->bindings = b;
+    return b;
+}
+
+static void
+binding_detach_node(Binding *b)
+{
+    if (b->node != NULL && b->node->binding == b) {
+        b->node->binding = NULL;
+    }
+}
+
+Status
+trace_bind(Trace *trace, Storage *storage, Node *node, bool flat)
+{
+    Binding *b = binding_make(trace, storage);
+    if (b == NULL) {
+        return STATUS_ERROR;
+    }
+    Node *old = b->node;
+    binding_detach_node(b);
+    b->node = node_retain(node);
+    b->flat = flat;
+    b->carried_out = false;
+    node_release(old);
+    return STATUS_OK;
+}
+
+void
+trace_unbind(Binding *b)
+{
+    for (Node *reader = b->readers; reader != NULL;) {
+        Node *next = reader->next_reader;
+        reader->next_reader = reader->previous_reader = NULL;
+        reader->readers_of = NULL;
+        reader = next;
+    }
+    Binding **link = &b->storage->bindings;
+    while (*link != b) {
+        link = &(*link)->next_of_storage;
+    }
+    *link = b->next_of_storage;
+    if (b->previous != NULL) {
+        b->previous->next = b->next;
+    } else {
+        b->trace->bindings = b->next;
+    }
+    if (b->next != NULL) {
+        b->next->previous = b->previous;
+    }
+    binding_detach_node(b);
+    Node *node = b->node;
+    mem_free(b, sizeof *b);
+    node_release(node);
+}
+
+Status
+trace_add_reader(Trace *trace, Node *constant)
+{
+    Binding *b = binding_make(trace, constant->value->storage);
+    if (b == NULL) {
+        return STATUS_ERROR;
+    }
+    constant->readers_of = b;
+    constant->next_reader = b->readers;
+    constant->previous_reader = NULL;
+    if (b->readers != NULL) {
+        b->readers->previous_reader = constant;
+    }
+    b->readers = constant;
+    trace->pinned += (int64_t)b->storage->size;
+    return STATUS_OK;
+}
+
+void
+trace_forget_node(Node *node)
+{
+    Binding *b = node->readers_of;
+    if (b == NULL) {
+        return;
+    }
+    if (node->previous_reader != NULL) {
+        node->previous_reader->next_reader = node->next_reader;
+    } else {
+        b->readers = node->next_reader;
+    }
+    if (node->next_reader != NULL) {
+        node->next_reader->previous_reader = node->previous_reader;
+    }
+    b->trace->pinned -= (int64_t)b->storage->size;
+    node->readers_of = NULL;
+    node->next_reader = node->previous_reader = NULL;
+}
+
+Status
+trace_snapshot_readers(Trace *trace, Storage *storage)
+{
+    Binding *b = trace_find(trace, storage);
+    while (b != NULL && b->readers != NULL) {
+        Node *reader = b->readers;
+        Array *copy = execute_copy(reader->value);
+        if (copy == NULL) {
+            return STATUS_ERROR;
+        }
+        trace_forget_node(reader);
+        array_release(reader->value);
+        reader->value = copy;
+        reader->value_version = copy->storage->version;
+    }
+    return STATUS_OK;
+}
+
+int
+trace_geometry(const Array *a, int64_t *params)
+{
+    const int64_t item = dtype_size((DType)a->dtype);
+    bool on_grid = a->offset % item == 0;
+    params[0] = a->offset / item;
+    params[1] = a->ndim;
+    for (int i = 0; i < a->ndim; i++) {
+        params[2 + i] = a->shape[i];
+        params[2 + a->ndim + i] = a->strides[i] / item;
+        on_grid = on_grid && (a->strides[i] % item == 0 || a->shape[i] <= 1);
+    }
+    if (!on_grid) {
+        err_set(ERR_TYPE, "an array whose elements do not lie on its storage's grid (a field of a "
+                          "structured array) cannot be traced; copy it first");
+        return -1;
+    }
+    return 2 + 2 * a->ndim;
+}
+
+/* The real or imaginary part of a bound complex storage, as a view that NumPy would share. */
+static Node *
+view_of_part(Node *base, const Array *a)
+{
+    const int64_t part = dtype_size((DType)a->dtype);
+    if (dtype_real((DType)base->dtype) != (DType)a->dtype) {
+        return err_null(ERR_TYPE, "a traced %s array cannot be read as %s",
+                        dtype_info((DType)base->dtype)->name, dtype_info((DType)a->dtype)->name);
+    }
+    int64_t params[2 + 2 * ARRAY_MAX_NDIM];
+    params[0] = a->offset / (2 * part);
+    params[1] = a->ndim;
+    for (int i = 0; i < a->ndim; i++) {
+        params[2 + i] = a->shape[i];
+        params[2 + a->ndim + i] = a->strides[i] / (2 * part);
+    }
+    Node *z = build_view(base, params);
+    const bool imaginary = (a->offset / part) % 2 != 0;
+    return build1(imaginary ? OP_imag : OP_real, z);
+}
+
+static Node *
+bound_node(Binding *b, const Array *a)
+{
+    Node *base = b->node;
+    if (base->dtype != a->dtype) {
+        return view_of_part(base, a);
+    }
+    int64_t params[2 + 2 * ARRAY_MAX_NDIM];
+    if (trace_geometry(a, params) < 0) {
+        return NULL;
+    }
+    return build_view(base, params);
+}
+
+static Node *
+constant_node(Trace *trace, Array *a)
+{
+    Storage *storage = a->storage;
+    if (storage_is_virtual(storage)) {
+        return err_null(ERR_RUNTIME,
+                        "this array is recorded by a trace of another thread, or by one that ended "
+                        "in an error; use it where it was made");
+    }
+    const int64_t bytes = a->size * dtype_size((DType)a->dtype);
+    const bool shared = storage->foreign || storage->exported;
+    Array *value = array_retain(a);
+    if (shared && !trace->is_tape && bytes <= FOREIGN_COPY_LIMIT) {
+        array_release(value);
+        value = execute_copy(a);
+    }
+    Node *node = value == NULL ? NULL : arena_keep(node_new_constant(value));
+    if (node != NULL && value == a && !trace->is_tape && a->size > 1 &&
+        trace_add_reader(trace, node) != STATUS_OK) {
+        node = NULL;
+    }
+    array_release(value);
+    return node;
+}
+
+Node *
+trace_node(Trace *trace, Array *a)
+{
+    const int64_t mark = arena_mark();
+    Binding *b = trace_find(trace, a->storage);
+    if ((b == NULL || b->node == NULL) && !trace->is_tape) {
+        Binding *outer = trace_find(&tape, a->storage);
+        b = outer != NULL && outer->node != NULL ? outer : b;
+    }
+    Node *node = b != NULL && b->node != NULL ? bound_node(b, a) : constant_node(trace, a);
+    if (node != NULL) {
+        if (node->weak != a->weak && node->op == OP_constant) {
+            node->weak = a->weak;
+        }
+        node_retain(node);
+    }
+    arena_reset(mark);
+    return node;
+}
+
+Node *
+trace_base_node(Trace *trace, Array *a, bool *flat)
+{
+    Binding *b = trace_find(trace, a->storage);
+    if ((b == NULL || b->node == NULL) && !trace->is_tape) {
+        Binding *outer = trace_find(&tape, a->storage);
+        b = outer != NULL && outer->node != NULL ? outer : b;
+    }
+    if (b != NULL && b->node != NULL) {
+        *flat = b->flat;
+        if (b->node->dtype != a->dtype) {
+            return err_null(ERR_TYPE, "a traced %s array cannot be written as %s",
+                            dtype_info((DType)b->node->dtype)->name,
+                            dtype_info((DType)a->dtype)->name);
+        }
+        return node_retain(b->node);
+    }
+    if (storage_is_virtual(a->storage)) {
+        return err_null(ERR_RUNTIME, "this array belongs to a trace that is not open here");
+    }
+    const int64_t item = dtype_size((DType)a->dtype);
+    const int64_t count = (int64_t)a->storage->size / item;
+    Array *whole = array_new_view(a->storage, (DType)a->dtype, 1, &count, &item, 0);
+    if (whole == NULL) {
+        return NULL;
+    }
+    const int64_t mark = arena_mark();
+    Node *node = constant_node(trace, whole);
+    node = node == NULL ? NULL : node_retain(node);
+    arena_reset(mark);
+    array_release(whole);
+    *flat = true;
+    return node;
+}
+
+Array *
+trace_new_array(Trace *trace, Node *node, Device *device)
+{
+    Array *a = array_new_virtual(device, (DType)node->dtype, node->ndim, node->shape);
+    if (a == NULL) {
+        return NULL;
+    }
+    a->weak = node->weak;
+    if (trace_bind(trace, a->storage, node, false) != STATUS_OK) {
+        array_release(a);
+        return NULL;
+    }
+    trace->recorded++;
+    return a;
+}
+
+/* A storage dies. On the tape its memory may still be the value that a backward pass needs:
+ * the node then takes it over. */
+static void
+storage_dies(Storage *storage)
+{
+    while (storage->bindings != NULL) {
+        Binding *b = storage->bindings;
+        Node *node = b->node;
+        if (node != NULL && node->binding == b && node->refcount > 1 && node->value == NULL &&
+            storage->data != NULL) {
+            ErrRecord saved;
+            err_save(&saved);
+            node_adopt_memory(node, storage);
+            err_restore(&saved);
+        }
+        trace_unbind(b);
+    }
+}
+
+void
+trace_init(void)
+{
+    storage_unbind_hook = storage_dies;
+}

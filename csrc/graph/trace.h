@@ -1,0 +1,76 @@
+/* graph/trace.h -- which node a storage stands for: the trace of a thread, and the tape.
+ *
+ * A trace belongs to the thread that opened it and lives as long as its outermost transform.
+ * The tape is the one trace that is never closed: it holds what requires_grad started, with
+ * values already computed. Bindings of a storage form a list; each names its trace.
+ */
+#ifndef PYARR_GRAPH_TRACE_H
+#define PYARR_GRAPH_TRACE_H
+
+#include "graph/node.h"
+
+typedef struct Trace Trace;
+typedef struct Binding Binding;
+
+struct Binding {
+    Trace *trace;
+    Storage *storage; /* not owned: the binding dies with it */
+    Node *node;       /* owned; NULL when the storage is only read */
+    Node *readers;    /* constants that read the storage's memory in place */
+    bool flat;        /* node is 1-d over all the storage's bytes */
+    bool carried_out; /* the writes are in memory already */
+    bool leaf;        /* requires_grad was set on it */
+    Binding *next_of_storage;
+    Binding *next, *previous; /* in the trace */
+};
+
+enum { TRACE_MAX_DEPTH = 63 };
+#define TAPE_MASK (UINT64_C(1) << 63)
+
+struct Trace {
+    bool is_tape;
+    int depth;          /* open transforms */
+    Binding *bindings;
+    int64_t pinned;     /* bytes of foreign leaves and constants held by nodes */
+    int64_t recorded;   /* nodes since the last relief */
+};
+
+/* This thread's open trace, or NULL. */
+Trace *trace_current(void);
+Trace *trace_tape(void);
+Status trace_open(void);   /* a new one; there must be none on this thread */
+void trace_close(void);    /* drops all bindings */
+
+/* The binding of a storage in this trace, or NULL. */
+Binding *trace_find(const Trace *trace, const Storage *storage);
+/* Is it bound in any trace (so that eager work must look closer)? */
+static inline bool storage_is_bound(const Storage *s) { return s->bindings != NULL; }
+/* Let `storage` stand for `node` (retained) from now on. */
+Status trace_bind(Trace *trace, Storage *storage, Node *node, bool flat);
+void trace_unbind(Binding *binding);
+/* The constant reads its storage in place; note it, so that a write can snapshot it first. */
+Status trace_add_reader(Trace *trace, Node *constant);
+/* Copy what in-place readers of this storage still need, before the memory changes. */
+Status trace_snapshot_readers(Trace *trace, Storage *storage);
+/* Called when a node dies. */
+void trace_forget_node(Node *node);
+
+/*
+ * The node for the current elements of `a`: a new reference, or NULL with the error set.
+ * Views of bound storages become view nodes; concrete arrays become constants.
+ */
+Node *trace_node(Trace *trace, Array *a);
+/* The whole storage as one node (1-d, or the bound node), for writes through views. */
+Node *trace_base_node(Trace *trace, Array *a, bool *flat);
+/* `a` as a geometry over a base of the given dtype: [offset, ndim, shape, strides] in
+ * elements. ERR_TYPE when it does not lie on the element grid. Returns the count. */
+int trace_geometry(const Array *a, int64_t *params);
+/* A recorded array for a node: virtual storage, bound. */
+Array *trace_new_array(Trace *trace, Node *node, Device *device);
+
+void trace_init(void); /* once, at import */
+
+/* A trace that pins more bytes than this evaluates its inactive part. */
+extern int64_t trace_pin_limit;
+
+#endif
