@@ -60,9 +60,7 @@ PyObject *convert_item(const Array *concrete, int64_t offset_bytes);
 
 /* ---- start (both idempotent; module.c calls them first). 0 / -1 ---- */
 int convert_init(void); /* NumPy's C API and the types that converters compare with */
-int hooks_init(void);   /* base/hooks.h and base/poll.h; the package's folder is found from
-                         * pyarr._core's __file__ or set by hooks_set_package */
-void hooks_set_package(PyObject *folder); /* "/x/pyarr/": frames of its files are not user lines */
+int hooks_init(void);   /* the interpreter's side of base/hooks.h and base/poll.h */
 
 /* ---- pieces of the type and the module, one file each ---- */
 extern PyNumberMethods array_number_methods;     /* number.c */
