@@ -60,7 +60,10 @@ typedef struct Program {
 Status backend_cpu_init(void);
 
 /* Fast path of eager mode: contiguous arrays of one loop dtype, n elements, on the CPU.
- * uniform: bit i set when input i is a single element. NULL when the row has no such loop. */
+ * uniform: bit i set when input i is a single element. NULL when the row has no such loop.
+ * Inputs have the dtypes that op_resolve gave: the loop dtype, bool and int64 for `where` and
+ * ldexp. NULL also for loops that may fail (integer power) or that op_resolve tells by mixed
+ * input dtypes: take this path only when in_dtypes[i] == loop, or the row is CLASS_SPECIAL. */
 typedef void (*BlockKernel)(void *out, const void *const *in, int64_t n, unsigned uniform);
 BlockKernel backend_cpu_kernel(OpCode op, DType loop);
 /* Elements from which the pool is worth waking, for this op on the CPU. */

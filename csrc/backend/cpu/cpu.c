@@ -1,0 +1,104 @@
+/* backend/cpu/cpu.c -- the CPU as a device: memory, programs, primitives, registration. */
+#include "backend/cpu/cpu.h"
+
+#include "base/mem.h"
+
+#include <string.h>
+
+static void *
+cpu_alloc(Device *self, size_t size)
+{
+    (void)self;
+    return mem_new(size);
+}
+
+static void
+cpu_free(Device *self, void *data, size_t size)
+{
+    (void)self;
+    mem_free(data, size);
+}
+
+static Status
+cpu_to_host(Device *self, void *host, const void *data, size_t size)
+{
+    (void)self;
+    memcpy(host, data, size);
+    return STATUS_OK;
+}
+
+static Status
+cpu_from_host(Device *self, void *data, const void *host, size_t size)
+{
+    (void)self;
+    memcpy(data, host, size);
+    return STATUS_OK;
+}
+
+/* Work is done when its call returns. */
+static Status
+cpu_wait(Device *self, uint64_t ready)
+{
+    (void)self;
+    (void)ready;
+    return STATUS_OK;
+}
+
+static Status
+cpu_device_program(Device *self, const Program *program)
+{
+    (void)self;
+    return cpu_run_program(program);
+}
+
+typedef Status (*PrimitiveFn)(const Call *call);
+
+static const PrimitiveFn primitives[OP_COUNT - OP_ELEMENTWISE_COUNT] = {
+#define PRIMITIVE(name, nin, axis_map, flags, doc) [OP_##name - OP_ELEMENTWISE_COUNT] = cpu_##name,
+#include "ops/primitives.def"
+#undef PRIMITIVE
+};
+
+static Status
+cpu_device_primitive(Device *self, const Call *call)
+{
+    (void)self;
+    return primitives[call->op - OP_ELEMENTWISE_COUNT](call);
+}
+
+/* The graph layer runs host_call: it owns the table of callables. */
+Status
+cpu_host_call(const Call *call)
+{
+    (void)call;
+    return err_set(ERR_RUNTIME, "host_call: reached a device");
+}
+
+static bool
+cpu_supports(Device *self, int op, DType dtype)
+{
+    (void)self;
+    return !op_is_elementwise((OpCode)op) || backend_cpu_kernel((OpCode)op, dtype) != NULL;
+}
+
+static Device device = {
+    .name = "cpu",
+    .host_memory = true,
+    .alloc = cpu_alloc,
+    .free = cpu_free,
+    .to_host = cpu_to_host,
+    .from_host = cpu_from_host,
+    .wait = cpu_wait,
+    .run_program = cpu_device_program,
+    .run_primitive = cpu_device_primitive,
+    .supports = cpu_supports,
+};
+
+Status
+backend_cpu_init(void)
+{
+    if (cpu_kernels_init() != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    return device_register(&device);
+}
