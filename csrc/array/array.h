@@ -35,12 +35,16 @@ Array *array_new_scalar(DType dtype, Weak weak, const void *value);
 static inline Array *array_retain(Array *a) { a->refcount++; return a; }
 void array_release(Array *array); /* NULL is fine */
 
+/* Arrays alive, for leak reports; give kept headers back to the allocator. */
+int64_t array_live(void);
+void array_trim(void);
+
 bool array_is_contiguous(const Array *a);         /* C order; sizes 0 and 1 as in NumPy */
 bool array_is_f_contiguous(const Array *a);
 bool array_is_writable(const Array *a);
 /* First element on the host; storage must have memory and be on a host device. */
 static inline char *array_data(const Array *a) { return a->storage->data + a->offset; }
-/* Do the memories of the two overlap (exactly for same strides, else by extents)? */
+/* Is there a byte of both? Exact unless that takes too long to decide: then true. */
 bool array_may_overlap(const Array *a, const Array *b);
 /* Lowest and one past the highest byte touched, relative to the storage's data. */
 void array_extent(const Array *a, int64_t *low, int64_t *high);

@@ -18,6 +18,7 @@ struct Device {
     bool host_memory; /* pointers may be dereferenced by the CPU */
     /* Memory; NULL with the error set on failure. */
     void *(*alloc)(Device *self, size_t size);
+    void *(*alloc_zeroed)(Device *self, size_t size); /* may be NULL: alloc and fill */
     void (*free)(Device *self, void *data, size_t size);
     /* Copy bytes: to_host / from_host as seen from the CPU, on_device within the device. */
     Status (*to_host)(Device *self, void *host, const void *data, size_t size);

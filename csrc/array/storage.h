@@ -27,17 +27,21 @@ typedef struct Storage {
 } Storage;
 
 Storage *storage_new(Device *device, size_t size);
+Storage *storage_new_zeroed(Device *device, size_t size);
 /* Foreign memory; `release(owner)` runs when the storage dies, also if this fails. */
 Storage *storage_wrap(Device *device, void *data, size_t size, bool readonly, void *owner,
                       void (*release)(void *));
-/* A storage without memory yet, and the moment it gets it (taken over from `from`,
- * which must be unshared, or allocated). */
+/* A storage without memory yet, and the moment it gets it (nothing when it has some). */
 Storage *storage_new_virtual(Device *device, size_t size);
 static inline bool storage_is_virtual(const Storage *s) { return s->data == NULL && s->size > 0; }
 Status storage_materialise(Storage *storage);
 
 static inline Storage *storage_retain(Storage *s) { s->refcount++; return s; }
 void storage_release(Storage *storage); /* NULL is fine */
+
+/* Storages alive, for leak reports; give kept headers back to the allocator. */
+int64_t storage_live(void);
+void storage_trim(void);
 
 typedef enum MapMode { MAP_READ, MAP_WRITE, MAP_READ_WRITE } MapMode;
 /* A host pointer to the memory after waiting for its pending work; ERR_DEVICE when the

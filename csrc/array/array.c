@@ -1,0 +1,195 @@
+/* array/array.c -- array headers: making, releasing, and questions about their layout. */
+#include "array/header.h"
+
+#include "base/mem.h"
+
+#include <assert.h>
+#include <string.h>
+
+/* Headers of up to HEADER_NDIM axes have one size and are kept for reuse; the interpreter
+ * lock guards the list as it guards all reference counts. */
+enum { HEADER_NDIM = 4, FREE_MAX = 256 };
+
+static Array *free_headers[FREE_MAX];
+static int free_count;
+static int64_t live_count;
+
+static size_t
+header_size(int ndim)
+{
+    return sizeof(Array) + 2 * sizeof(int64_t) * (size_t)(ndim > HEADER_NDIM ? ndim : HEADER_NDIM);
+}
+
+Array *
+array_new_header(DType dtype, int ndim)
+{
+    assert(ndim >= 0);
+    if (ndim > ARRAY_MAX_NDIM) {
+        return err_null(ERR_VALUE,
+                        "maximum supported dimension for an ndarray is currently %d, found %d",
+                        ARRAY_MAX_NDIM, ndim);
+    }
+    Array *a;
+    if (ndim <= HEADER_NDIM && free_count > 0) {
+        a = free_headers[--free_count];
+    } else if ((a = mem_new(header_size(ndim))) == NULL) {
+        return NULL;
+    }
+    a->refcount = 1;
+    a->dtype = (uint8_t)dtype;
+    a->weak = WEAK_NONE;
+    a->readonly = false;
+    a->is_scalar = false;
+    a->ndim = ndim;
+    a->offset = 0;
+    a->storage = NULL;
+    a->strides = a->shape + ndim;
+    live_count++;
+    return a;
+}
+
+static void
+header_free(Array *a)
+{
+    live_count--;
+    if (a->ndim <= HEADER_NDIM && free_count < FREE_MAX && !mem_is_plain()) {
+        free_headers[free_count++] = a;
+    } else {
+        mem_free(a, header_size(a->ndim));
+    }
+}
+
+void
+array_trim(void)
+{
+    while (free_count > 0) {
+        mem_free(free_headers[--free_count], header_size(0));
+    }
+    storage_trim();
+}
+
+int64_t
+array_live(void)
+{
+    return live_count;
+}
+
+/* A contiguous array over the storage that `make` gives for its size in bytes. */
+static Array *
+new_contiguous(Device *device, DType dtype, int ndim, const int64_t *shape,
+               Storage *(*make)(Device *, size_t))
+{
+    Array *a = array_new_header(dtype, ndim);
+    if (a == NULL) {
+        return NULL;
+    }
+    for (int i = 0; i < ndim; i++) {
+        a->shape[i] = shape[i];
+    }
+    const int64_t itemsize = dtype_size(dtype);
+    a->size = shape_strides(ndim, shape, itemsize, a->strides);
+    if (a->size < 0 || (a->storage = make(device, (size_t)(a->size * itemsize))) == NULL) {
+        header_free(a);
+        return NULL;
+    }
+    return a;
+}
+
+Array *
+array_new(Device *device, DType dtype, int ndim, const int64_t *shape)
+{
+    return new_contiguous(device, dtype, ndim, shape, storage_new);
+}
+
+Array *
+array_new_zeroed(Device *device, DType dtype, int ndim, const int64_t *shape)
+{
+    return new_contiguous(device, dtype, ndim, shape, storage_new_zeroed);
+}
+
+Array *
+array_new_virtual(Device *device, DType dtype, int ndim, const int64_t *shape)
+{
+    return new_contiguous(device, dtype, ndim, shape, storage_new_virtual);
+}
+
+Array *
+array_new_view(Storage *storage, DType dtype, int ndim, const int64_t *shape,
+               const int64_t *strides, int64_t offset)
+{
+    Array *a = array_new_header(dtype, ndim);
+    if (a == NULL) {
+        return NULL;
+    }
+    a->size = 1;
+    for (int i = 0; i < ndim; i++) {
+        a->shape[i] = shape[i];
+        a->strides[i] = strides[i];
+        a->size *= shape[i];
+    }
+    a->offset = offset;
+    a->readonly = storage->readonly;
+    a->storage = storage_retain(storage);
+    return a;
+}
+
+Array *
+array_new_scalar(DType dtype, Weak weak, const void *value)
+{
+    Array *a = array_new(device_cpu(), dtype, 0, NULL);
+    if (a != NULL) {
+        a->weak = (uint8_t)weak;
+        memcpy(a->storage->data, value, (size_t)dtype_size(dtype));
+    }
+    return a;
+}
+
+void
+array_release(Array *array)
+{
+    if (array == NULL || --array->refcount > 0) {
+        return;
+    }
+    assert(array->refcount == 0);
+    Storage *storage = array->storage;
+    header_free(array);
+    storage_release(storage);
+}
+
+bool
+array_is_contiguous(const Array *a)
+{
+    int64_t expected = dtype_size((DType)a->dtype);
+    if (a->size == 0) {
+        return true;
+    }
+    for (int axis = a->ndim - 1; axis >= 0; axis--) {
+        if (a->shape[axis] != 1 && a->strides[axis] != expected) {
+            return false;
+        }
+        expected *= a->shape[axis];
+    }
+    return true;
+}
+
+bool
+array_is_f_contiguous(const Array *a)
+{
+    int64_t expected = dtype_size((DType)a->dtype);
+    if (a->size == 0) {
+        return true;
+    }
+    for (int axis = 0; axis < a->ndim; axis++) {
+        if (a->shape[axis] != 1 && a->strides[axis] != expected) {
+            return false;
+        }
+        expected *= a->shape[axis];
+    }
+    return true;
+}
+
+bool
+array_is_writable(const Array *a)
+{
+    return !a->readonly && !a->is_scalar && !a->storage->readonly;
+}
