@@ -310,11 +310,11 @@ def main(argv=None):
         print_timings(options, exact, slow, value, start)
     if options.starts:
         try_starts(options, telescope, maps, result.fun)
-    title = f"{options.likelihood}, order {options.order}, pupil {options.pupil}"
-    noise = own_units(model, result.x, errors)[:, 4, 0]
+    title = f"{'Simulated maps' if truth is not None else options.maps}: "
+    title += f"{options.likelihood} likelihood, Zernike order {options.order}"
     known = None if truth is None else truth[: model.terms]
     try:
-        oof_plots.draw(options.out, model, result.x, errors, noise, known, title)
+        oof_plots.draw(options.out, model, result.x, errors, known, title)
     except ImportError:
         print("\nNo picture: matplotlib isn't installed (pip install pyarr[examples]).")
     else:

@@ -5,11 +5,11 @@ import numpy as np
 LABEL = {"fontsize": 9}
 
 
-def draw(file, model, theta, errors, noise, truth=None, title=""):
+def draw(file, model, theta, errors, truth=None, title=""):
     """Write a PNG: a row for each map (observed, fitted, residual), and the dish.
 
-    `theta` and `errors` are the fitted parameters and their errors, `noise` the noise
-    scale of each map, `truth` the known Zernike coefficients of a simulation.
+    `theta` and `errors` are the fitted parameters and their errors, `truth` the known
+    Zernike coefficients of a simulation.
     """
     import matplotlib
 
@@ -21,7 +21,7 @@ def draw(file, model, theta, errors, noise, truth=None, title=""):
         rows, 4, figsize=(15, 3.5 * rows), squeeze=False, layout="constrained"
     )
     figure.suptitle(title)
-    draw_maps(figure, axes, model, theta, noise)
+    draw_maps(figure, axes, model, theta)
     coefficients = theta[: model.terms]
     recovered = phase_map(model, coefficients)
     if truth is None:
@@ -40,7 +40,7 @@ def draw(file, model, theta, errors, noise, truth=None, title=""):
     plt.close(figure)
 
 
-def draw_maps(figure, axes, model, theta, noise):
+def draw_maps(figure, axes, model, theta):
     """Observed map, fitted map and residual of each map in the first three columns."""
     from matplotlib.colors import PowerNorm
 
@@ -53,16 +53,16 @@ def draw_maps(figure, axes, model, theta, noise):
         residual = observed - fitted[m]
         # The square root brings the side lobes out beside the main beam.
         low, high = np.nanpercentile(observed, 1), np.nanmax(observed)
-        stretch = PowerNorm(0.5, low, high, clip=True)
+        stretch = PowerNorm(0.5, low, high)
         defocus = f"{name}, dz {1e3 * maps.defocus[m]:.0f} mm"
         rms = np.sqrt(np.nanmean(residual**2))
-        span = 5 * noise[m]
+        span = 4 * rms
         panels = [
             (observed, f"{defocus}: observed", {"norm": stretch}),
             (fitted[m], "fitted", {"norm": stretch}),
             (
                 residual,
-                f"residual, rms {rms:.1f}, scale $\\pm$5 noise",
+                f"residual, rms {rms:.1f}, scale $\\pm$4 rms",
                 {"cmap": "RdBu_r", "vmin": -span, "vmax": span},
             ),
         ]
@@ -87,6 +87,7 @@ def draw_dish(figure, axis, model, image, label, colours, limit):
     )
     axis.set_title(label, **LABEL)
     axis.set_xlabel("x (m)", **LABEL)
+    axis.set_ylabel("y (m)", **LABEL)
     figure.colorbar(drawn, ax=axis, shrink=0.85)
 
 
