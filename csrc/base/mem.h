@@ -39,13 +39,16 @@ void mem_free(void *block, size_t size);
 MemStats mem_stats(void);
 void mem_reset_peak(void);
 
-/* Requests that would make bytes_live exceed `bytes` fail; negative removes the limit. */
+/*
+ * Requests that would make bytes_live exceed `bytes` (as exactly as bytes_peak) fail;
+ * negative removes the limit.
+ */
 void mem_set_limit(int64_t bytes);
 
 /*
  * Let the n-th request from now (1 is the next one) fail, whichever thread makes it;
- * only that one. 0 switches it off. Returns the number of requests still to come
- * before the failure, 0 when none is pending (it has happened, or was never set).
+ * only that one. 0 switches it off. Returns what was left of the previous setting: 0 if
+ * its failure has happened or none was set.
  */
 int64_t mem_fail_at(int64_t n);
 

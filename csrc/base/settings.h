@@ -8,7 +8,12 @@
 #include "base/err.h"
 
 /* A CHOICE is stored as the number of its word, 0 being the default. */
-typedef enum Executor { EXECUTOR_AUTO, EXECUTOR_INTERPRETER, EXECUTOR_EMITTER, EXECUTOR_NODES } Executor;
+typedef enum Executor {
+    EXECUTOR_AUTO,
+    EXECUTOR_INTERPRETER,
+    EXECUTOR_EMITTER,
+    EXECUTOR_NODES,
+} Executor;
 typedef enum Rounding { ROUNDING_FAST, ROUNDING_STRICT } Rounding;
 
 enum { SETTINGS_TEXT_SIZE = 256 };
@@ -16,6 +21,7 @@ enum { SETTINGS_TEXT_SIZE = 256 };
 #define SETTINGS_FIELD_INT(name) int64_t name;
 #define SETTINGS_FIELD_CHOICE(name) int64_t name;
 #define SETTINGS_FIELD_TEXT(name) char name[SETTINGS_TEXT_SIZE];
+#define SETTINGS_FIELD_BUILD(name)
 
 typedef struct Settings {
 #define SETTING(kind, name, variable, fallback, text) SETTINGS_FIELD_##kind(name)
@@ -29,7 +35,8 @@ const Settings *settings_get(void);
 
 /*
  * Change one by its field name ("executor") with the text a variable would hold.
- * ERR_VALUE when there is no such setting or the text does not fit.
+ * ERR_VALUE when there is no such setting or the text does not fit. Takes effect at
+ * once (pool size, memory limits). Not for use by two threads at once.
  */
 Status settings_set(const char *name, const char *value);
 

@@ -6,6 +6,7 @@
 #include <stdint.h>
 
 #include "base/err.h"
+#include "base/mem.h"
 
 /*
  * VEC(Node *) nodes = {0};                      an empty vector
@@ -24,9 +25,10 @@
 
 /* Make room for `count` elements in all; the size stays. */
 #define vec_reserve(v, count)                                                                      \
-    ((count) <= (v)->capacity                                                                      \
-         ? STATUS_OK                                                                               \
-         : vec_grow((void **)&(v)->data, &(v)->capacity, (count), sizeof *(v)->data))
+    ((count) <= (v)->capacity ? STATUS_OK                                                          \
+                              : ((v)->data = vec_grow((v)->data, &(v)->capacity, (count),          \
+                                                      sizeof *(v)->data),                          \
+                                 (count) <= (v)->capacity ? STATUS_OK : STATUS_ERROR))
 
 /* Append by assignment. STATUS_ERROR with ERR_MEMORY set leaves the vector as it was. */
 #define vec_push(v, ...)                                                                           \
@@ -36,9 +38,10 @@
 
 /* Append `count` elements copied from `from`, which must not lie in the vector. */
 #define vec_append(v, from, count)                                                                 \
-    (1 ? vec_append_bytes((void **)&(v)->data, &(v)->size, &(v)->capacity, (from), (count),        \
-                          sizeof *(v)->data)                                                       \
-       : (Status)((v)->data == (from)))
+    (vec_reserve((v), (v)->size + (count)) != STATUS_OK                                            \
+         ? STATUS_ERROR                                                                            \
+         : (vec_copy((v)->data, (v)->size, 1 ? (from) : (v)->data, (count), sizeof *(v)->data),    \
+            (v)->size += (count), STATUS_OK))
 
 /* Remove and give the last element; the vector must not be empty. */
 #define vec_pop(v) ((v)->data[--(v)->size])
@@ -48,13 +51,15 @@
 #define vec_clear(v) ((void)((v)->size = 0))
 
 #define vec_fini(v)                                                                                \
-    (vec_release((void **)&(v)->data, (v)->capacity, sizeof *(v)->data),                           \
+    (mem_free((v)->data, (size_t)(v)->capacity * sizeof *(v)->data), (v)->data = NULL,             \
      (void)((v)->size = (v)->capacity = 0))
 
-/* What the macros call. Capacity at least doubles, so that n appends cost O(n). */
-Status vec_grow(void **data, int64_t *capacity, int64_t count, size_t element);
-Status vec_append_bytes(void **data, int64_t *size, int64_t *capacity, const void *from,
-                        int64_t count, size_t element);
-void vec_release(void **data, int64_t capacity, size_t element);
+/*
+ * What the macros call. vec_grow gives the moved block and the new capacity, which at
+ * least doubles, so that n appends cost O(n); on failure the old block, with ERR_MEMORY
+ * set and the capacity unchanged.
+ */
+void *vec_grow(void *data, int64_t *capacity, int64_t count, size_t element);
+void vec_copy(void *data, int64_t at, const void *from, int64_t count, size_t element);
 
 #endif
