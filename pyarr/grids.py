@@ -1,0 +1,145 @@
+"""Grids, triangles of ones and index arrays, as NumPy's functions of these names."""
+
+import numpy
+
+from pyarr import _core
+from pyarr._args import array_of, common
+from pyarr.manipulation import moveaxis, stack
+
+
+def _wrap(result):
+    if isinstance(result, tuple):
+        return tuple(_core.asarray(one) for one in result)
+    return _core.asarray(result)
+
+
+def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
+    """Coordinate arrays of a grid from its 1-d coordinate vectors, as a tuple.
+
+    `indexing` "xy" has the first coordinate run along axis 1, "ij" along axis 0.
+    Differentiable in the coordinates.
+    """
+    if indexing not in ("xy", "ij"):
+        raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
+    n = len(xi)
+    vectors = [array_of(x).reshape(-1) for x in xi]
+    order = list(range(n))
+    if indexing == "xy" and n > 1:
+        order[0], order[1] = 1, 0
+    results = []
+    for axis, x in zip(order, vectors, strict=True):
+        shape = [1] * n
+        shape[axis] = x.size
+        results.append(x.reshape(tuple(shape)))
+    if not sparse:
+        sizes = [0] * n
+        for axis, x in zip(order, vectors, strict=True):
+            sizes[axis] = x.size
+        results = [_core.broadcast_to(x, tuple(sizes)) for x in results]
+    return tuple(x.copy() for x in results) if copy else tuple(results)
+
+
+def tri(N, M=None, k=0, dtype=float):
+    """An N x M array with ones on and below the k-th diagonal."""
+    return _wrap(numpy.tri(N, M, k, dtype))
+
+
+def vander(x, N=None, increasing=False):
+    """The matrix of powers of `x`: highest first, or lowest with `increasing`."""
+    x = array_of(x)
+    if x.ndim != 1:
+        raise ValueError("x must be a one-dimensional array or sequence.")
+    count = x.size if N is None else N
+    if count == 0:
+        return _core.zeros((x.size, 0), numpy.result_type(x.dtype, int))
+    x, one = common([x, _core.ones((), int)])
+    columns = [_core.broadcast_to(one, x.shape)]
+    while len(columns) < count:
+        columns.append(columns[-1] * x)
+    return stack(columns if increasing else columns[::-1], 1)
+
+
+def indices(dimensions, dtype=int, sparse=False):
+    """For a grid of this shape the index of each point along each axis."""
+    return _wrap(numpy.indices(dimensions, dtype, sparse))
+
+
+def ix_(*args):
+    """Index arrays whose cross product addresses a block of an array."""
+    return _wrap(numpy.ix_(*(numpy.asarray(one) for one in args)))
+
+
+def tril_indices(n, k=0, m=None):
+    """Row and column indices of the lower triangle of an n x m matrix."""
+    return _wrap(numpy.tril_indices(n, k, m))
+
+
+def triu_indices(n, k=0, m=None):
+    """Row and column indices of the upper triangle of an n x m matrix."""
+    return _wrap(numpy.triu_indices(n, k, m))
+
+
+def tril_indices_from(arr, k=0):
+    """`tril_indices` for a matrix of the shape of `arr`."""
+    return tril_indices(arr.shape[-2], k, arr.shape[-1])
+
+
+def triu_indices_from(arr, k=0):
+    """`triu_indices` for a matrix of the shape of `arr`."""
+    return triu_indices(arr.shape[-2], k, arr.shape[-1])
+
+
+def diag_indices(n, ndim=2):
+    """The indices of the main diagonal of an array with `ndim` axes of size n."""
+    return _wrap(numpy.diag_indices(n, ndim))
+
+
+def diag_indices_from(arr):
+    """`diag_indices` for the shape of `arr`."""
+    if len(set(arr.shape)) != 1 or arr.ndim < 2:
+        raise ValueError("All dimensions of input must be of equal length")
+    return diag_indices(arr.shape[0], arr.ndim)
+
+
+def unravel_index(indices, shape, order="C"):
+    """Indices into the flattened array as one index array for each axis."""
+    return _wrap(numpy.unravel_index(numpy.asarray(indices), shape, order))
+
+
+def ravel_multi_index(multi_index, dims, mode="raise", order="C"):
+    """Index arrays as indices into the flattened array."""
+    index = tuple(numpy.asarray(one) for one in multi_index)
+    return _wrap(numpy.ravel_multi_index(index, dims, mode, order))
+
+
+def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
+    """Numbers whose logarithms are spaced evenly, from base**start to base**stop."""
+    exponents = _core.linspace(start, stop, num, endpoint=endpoint)
+    if axis and exponents.ndim > 1:
+        exponents = moveaxis(exponents, 0, axis)
+    result = _core.power(base, exponents)
+    return result if dtype is None else result.astype(dtype)
+
+
+def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
+    """Numbers in geometric progression from start to stop."""
+    return _wrap(numpy.geomspace(start, stop, num, endpoint, dtype, axis))
+
+
+def fromfunction(function, shape, *, dtype=float, **kwargs):
+    """`function` of the index arrays of a grid of this shape."""
+    return function(*indices(shape, dtype), **kwargs)
+
+
+class _Grid:
+    """numpy.mgrid or numpy.ogrid whose arrays are pyarr's."""
+
+    def __init__(self, source):
+        self._source = source
+
+    def __getitem__(self, key):
+        return _wrap(self._source[key])
+
+
+mgrid = _Grid(numpy.mgrid)
+ogrid = _Grid(numpy.ogrid)
