@@ -51,4 +51,4 @@ nothing_backward(uintptr_t rule, void *cotangent, int narg, void **out)
 
 HostHooks host_hooks = {nothing_unlock,       nothing_lock,     nothing_line_now,
                         nothing_line_release, nothing_line_text, nothing_backward,
-                        nothing_line_release};
+                        nothing_line_release, NULL};

@@ -18,6 +18,9 @@ typedef struct HostHooks {
      * NULL for each argument out. Returns 0, or -1 with the error set. */
     int (*backward)(uintptr_t rule, void *cotangent, int narg, void **out);
     void (*rule_release)(uintptr_t rule);
+    /* Run a primitive (struct Call *) that the host language does. Takes the interpreter lock
+     * itself. Returns 0, or -1 with the error set. */
+    int (*primitive)(const void *call);
 } HostHooks;
 
 extern HostHooks host_hooks;

@@ -66,14 +66,6 @@ cpu_device_primitive(Device *self, const Call *call)
     return primitives[call->op - OP_ELEMENTWISE_COUNT](call);
 }
 
-/* The graph layer runs host_call: it owns the table of callables. */
-Status
-cpu_host_call(const Call *call)
-{
-    (void)call;
-    return err_set(ERR_RUNTIME, "host_call: reached a device");
-}
-
 static bool
 cpu_supports(Device *self, int op, DType dtype)
 {

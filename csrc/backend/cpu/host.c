@@ -1,0 +1,38 @@
+/* backend/cpu/host.c -- the primitives whose work the host language does: Fourier transforms
+ * and functions of the user. */
+#include "backend/cpu/cpu.h"
+
+#include "base/hooks.h"
+
+static Status
+run_on_host(const Call *call)
+{
+    if (host_hooks.primitive == NULL) {
+        return err_set(ERR_RUNTIME, "%s: the host language is not there", op_info(call->op)->name);
+    }
+    return host_hooks.primitive(call) == 0 ? STATUS_OK : STATUS_ERROR;
+}
+
+Status
+cpu_fft_c2c(const Call *call)
+{
+    return run_on_host(call);
+}
+
+Status
+cpu_fft_r2c(const Call *call)
+{
+    return run_on_host(call);
+}
+
+Status
+cpu_fft_c2r(const Call *call)
+{
+    return run_on_host(call);
+}
+
+Status
+cpu_host_call(const Call *call)
+{
+    return run_on_host(call);
+}
