@@ -66,12 +66,4 @@ Status execute_assign(Array *dst, Array *src);
 /* An alias of x through a geometry, a copy where it can't be. */
 Array *execute_view(Array *x, const int64_t *geometry);
 
-/* ---- values (evaluate.c) ---- */
-/* Compute the nodes' values and keep them; borrowed results in node->value. */
-Status evaluate_nodes(Node *const *nodes, int64_t count, bool release_inactive);
-/* A node on the tape takes the memory of its dying storage. */
-void node_adopt_memory(Node *node, Storage *storage);
-/* The concrete value of a node, new reference, or NULL when it must be computed first. */
-Array *node_value(Node *node);
-
 #endif

@@ -65,14 +65,15 @@ Transform *transform_open(void);
 /* A fresh differentiated argument with x's elements (integers become float64). */
 Array *transform_argument(Transform *t, Array *x);
 /* Cotangents of `args` given those of `outs` (NULL: none). grads[i] is NULL for zero.
- * In user convention at the border: complex cotangents are conjugated in and out. */
+ * conjugate: complex cotangents are in the user's convention (df/dRe + i df/dIm) on both
+ * sides; else they follow df = Re(c dz), as forward mode needs. */
 Status transform_pullback(Transform *t, int nout, Array *const *outs, Array *const *cotangents,
-                          int narg, Array *const *args, Array **grads);
-/* Ends it: on the outermost, evaluates `results` and everything still referenced, then closes
- * the trace. results[i] is replaced by a concrete array there. Always frees t. */
-Status transform_close(Transform *t, int n, Array **results);
-/* The user's function raised: carries out recorded writes to outer arrays, closes. Keeps the
- * error record untouched. */
+                          int narg, Array *const *args, bool conjugate, Array **grads);
+/* Ends it. The outermost computes every array that is still referenced, carries out writes to
+ * outer arrays, and closes the trace; afterwards all arrays are concrete. Always frees t. */
+Status transform_close(Transform *t);
+/* The user's function raised: computes what can be computed, carries out recorded writes to
+ * outer arrays, closes. Keeps the error record untouched. */
 void transform_abort(Transform *t);
 
 /* ---- PyTorch's spelling. Gradients of leaves are kept with the leaf's storage. ---- */

@@ -10,7 +10,7 @@ enum { OP_constant = OP_COUNT, OP_argument, OP_custom, OP_NODE_COUNT };
 enum NodeFlags {
     NODE_STOP = 1 << 0,   /* passes no derivative on (stop_gradient) */
     NODE_STALE = 1 << 1,  /* its memory was written again; value is gone */
-    NODE_RECOMPUTABLE = 1 << 2 /* value was taken over by a later write; inputs are intact */
+    NODE_WANTED = 1 << 2  /* its cotangent is a result of the backward pass that is running */
 };
 
 typedef struct Node Node;
@@ -22,7 +22,6 @@ struct Node {
     uint8_t weak;  /* Weak */
     int16_t ndim;
     uint8_t flags;
-    uint8_t nin_small; /* capacity of the block's input part, see node.c */
     int32_t nin;
     int32_t nparams;
     int64_t size;   /* elements */

@@ -2,7 +2,7 @@
 #include "graph/trace.h"
 
 #include "base/mem.h"
-#include "graph/build.h"
+#include "graph/evaluate.h"
 
 #include <assert.h>
 #include <string.h>
@@ -128,7 +128,9 @@ trace_unbind(Binding *b)
     }
     binding_detach_node(b);
     Node *node = b->node;
+    Array *grad = b->grad;
     mem_free(b, sizeof *b);
+    array_release(grad);
     node_release(node);
 }
 

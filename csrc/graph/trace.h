@@ -20,6 +20,7 @@ struct Binding {
     bool flat;        /* node is 1-d over all the storage's bytes */
     bool carried_out; /* the writes are in memory already */
     bool leaf;        /* requires_grad was set on it */
+    Array *grad;      /* of a leaf: what backward has added up, 1-d over the storage */
     Binding *next_of_storage;
     Binding *next, *previous; /* in the trace */
 };
@@ -65,6 +66,13 @@ Node *trace_base_node(Trace *trace, Array *a, bool *flat);
 /* `a` as a geometry over a base of the given dtype: [offset, ndim, shape, strides] in
  * elements. ERR_TYPE when it does not lie on the element grid. Returns the count. */
 int trace_geometry(const Array *a, int64_t *params);
+/* Give the storage memory with its node's value, written through to whoever sees it, and
+ * forget the node; other nodes keep the elements they read. */
+Status binding_carry_out(Binding *binding);
+/* Copy a value into a storage (or hand its memory over, if allowed and nobody shares it). */
+Status storage_fill(Storage *storage, Array *value, bool may_take);
+/* The leaf's memory was written under no_grad: it becomes a fresh leaf. */
+Status tape_renew_leaf(Binding *binding);
 /* A recorded array for a node: virtual storage, bound. */
 Array *trace_new_array(Trace *trace, Node *node, Device *device);
 

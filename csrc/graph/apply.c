@@ -1,0 +1,369 @@
+/* graph/apply.c -- the one entrance of every op: eager, onto the tape, or onto the trace. */
+#include "backend/backend.h"
+#include "base/hooks.h"
+#include "graph/evaluate.h"
+#include "graph/graph.h"
+#include "graph/trace.h"
+
+#include <string.h>
+
+/* A trace of this many nodes evaluates what nothing differentiates, and goes on. */
+enum { TRACE_NODE_LIMIT = 1000000 };
+
+static _Thread_local bool grad_disabled;
+
+bool
+graph_grad_enabled(void)
+{
+    return !grad_disabled;
+}
+
+void
+graph_set_grad_enabled(bool on)
+{
+    grad_disabled = !on;
+}
+
+bool
+graph_is_tracing(void)
+{
+    return trace_current() != NULL;
+}
+
+static bool
+any_bound(Array *const *in, int nin)
+{
+    for (int i = 0; i < nin; i++) {
+        if (storage_is_bound(in[i]->storage) || storage_is_virtual(in[i]->storage)) {
+            return true;
+        }
+    }
+    return false;
+}
+
+static Node *
+build_any(OpCode op, Node *const *nodes, int nin, const int64_t *params, int nparams, DType forced)
+{
+    return op_is_elementwise(op) ? build_elementwise(op, nodes, nin, forced)
+                                 : build_primitive(op, nodes, nin, params, nparams);
+}
+
+/* The inputs as nodes of the arena. */
+static Status
+nodes_of(Trace *trace, Array *const *in, int nin, Node **nodes)
+{
+    for (int i = 0; i < nin; i++) {
+        nodes[i] = arena_keep(trace_node(trace, in[i]));
+        if (nodes[i] == NULL) {
+            return STATUS_ERROR;
+        }
+    }
+    return STATUS_OK;
+}
+
+static Array *
+execute(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams, DType forced)
+{
+    return op_is_elementwise(op) ? execute_elementwise(op, in, nin, forced)
+                                 : execute_primitive(op, in, nin, params, nparams);
+}
+
+/* ---- the tape ---- */
+
+static Array *
+apply_tape(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams, DType forced)
+{
+    for (int i = 0; i < nin; i++) {
+        if (storage_is_virtual(in[i]->storage)) {
+            return err_null(ERR_RUNTIME,
+                            "this array is recorded by a trace of another thread, or by one that "
+                            "ended in an error; use it where it was made");
+        }
+    }
+    Array *out = execute(op, in, nin, params, nparams, forced);
+    if (out == NULL || grad_disabled || !dtype_is_inexact((DType)out->dtype)) {
+        return out;
+    }
+    const int64_t mark = arena_mark();
+    Node *nodes[CALL_MAX_INPUTS];
+    Node *node = NULL;
+    Status status = nodes_of(trace_tape(), in, nin, nodes);
+    bool active = false;
+    for (int i = 0; status == STATUS_OK && i < nin; i++) {
+        active = active || node_is_active(nodes[i]);
+    }
+    if (active) {
+        node = build_any(op, nodes, nin, params, nparams, forced);
+        status = node == NULL ? STATUS_ERROR : STATUS_OK;
+    }
+    if (node != NULL && node_is_active(node)) {
+        status = trace_bind(trace_tape(), out->storage, node, false);
+        if (status == STATUS_OK && node->binding == NULL && node->value == NULL) {
+            node->binding = trace_find(trace_tape(), out->storage);
+        }
+    }
+    arena_reset(mark);
+    if (status != STATUS_OK) {
+        array_release(out);
+        return NULL;
+    }
+    return out;
+}
+
+/* ---- the trace ---- */
+
+/* Evaluate what no derivative needs, so that its inputs can go. */
+static Status
+trace_relieve(Trace *trace)
+{
+    Status status = STATUS_OK;
+    trace->recorded = 0;
+    for (Binding *b = trace->bindings; b != NULL && status == STATUS_OK; b = b->next) {
+        if (b->node != NULL && !node_is_active(b->node)) {
+            status = evaluate_nodes(&b->node, 1, true);
+        }
+    }
+    return status;
+}
+
+static Device *
+device_of(Array *const *in, int nin)
+{
+    for (int i = 0; i < nin; i++) {
+        if (in[i]->storage->device != device_cpu()) {
+            return in[i]->storage->device;
+        }
+    }
+    return nin > 0 ? device_cpu() : device_default();
+}
+
+static Array *
+apply_trace(Trace *trace, OpCode op, Array *const *in, int nin, const int64_t *params, int nparams,
+            DType forced)
+{
+    Node *nodes[CALL_MAX_INPUTS];
+    Array *out = NULL;
+    const int64_t mark = arena_mark();
+    if (nodes_of(trace, in, nin, nodes) != STATUS_OK) {
+        goto done;
+    }
+    Node *node = build_any(op, nodes, nin, params, nparams, forced);
+    if (node == NULL) {
+        goto done;
+    }
+    if (!op_is_elementwise(op) && (op_info(op)->flags & FLAG_MAY_FAIL) &&
+        evaluate_nodes(&node, 1, true) != STATUS_OK) {
+        goto done;
+    }
+    if ((trace->pinned > trace_pin_limit || trace->recorded > TRACE_NODE_LIMIT) &&
+        trace_relieve(trace) != STATUS_OK) {
+        goto done;
+    }
+    out = trace_new_array(trace, node, device_of(in, nin));
+done:
+    arena_reset(mark);
+    return out;
+}
+
+static Array *
+apply(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams, DType forced)
+{
+    Trace *trace = trace_current();
+    if (trace == NULL && !any_bound(in, nin)) {
+        return execute(op, in, nin, params, nparams, forced);
+    }
+    if (nin > CALL_MAX_INPUTS) {
+        return err_null(ERR_VALUE, "%s: at most %d inputs, got %d", op_info(op)->name,
+                        CALL_MAX_INPUTS, nin);
+    }
+    if (trace == NULL) {
+        return apply_tape(op, in, nin, params, nparams, forced);
+    }
+    return apply_trace(trace, op, in, nin, params, nparams, forced);
+}
+
+Array *
+graph_apply(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams)
+{
+    return apply(op, in, nin, params, nparams, DTYPE_COUNT);
+}
+
+Array *
+graph_apply_elementwise(OpCode op, Array *const *in, int nin, DType forced)
+{
+    return apply(op, in, nin, NULL, 0, forced);
+}
+
+/* ---- common calls ---- */
+
+Array *
+graph_cast(Array *x, DType dtype, bool force)
+{
+    if ((DType)x->dtype == dtype && !force) {
+        return array_retain(x);
+    }
+    if ((DType)x->dtype == dtype) {
+        return graph_copy(x);
+    }
+    const int64_t params[1] = {dtype};
+    return graph_apply(OP_cast, &x, 1, params, 1);
+}
+
+Array *
+graph_copy(Array *x)
+{
+    return graph_apply(OP_copy, &x, 1, NULL, 0);
+}
+
+Array *
+graph_reshape(Array *x, int ndim, const int64_t *shape)
+{
+    err_clear();
+    Array *view = view_reshape(x, ndim, shape);
+    if (view != NULL || err_kind() != ERR_NONE) {
+        return view;
+    }
+    Array *copy = graph_copy(x);
+    view = copy == NULL ? NULL : view_reshape(copy, ndim, shape);
+    array_release(copy);
+    return view;
+}
+
+Array *
+graph_reduce(OpCode op, Array *x, int naxes, const int *axes, bool keepdims)
+{
+    int64_t params[2 + ARRAY_MAX_NDIM];
+    params[0] = keepdims;
+    params[1] = naxes < 0 ? x->ndim : naxes;
+    for (int i = 0; i < params[1]; i++) {
+        params[2 + i] = naxes < 0 ? i : axes[i];
+    }
+    return graph_apply(op, &x, 1, params, 2 + (int)params[1]);
+}
+
+Array *
+graph_unbroadcast(Array *x, int ndim, const int64_t *shape)
+{
+    const int lead = x->ndim - ndim;
+    int axes[ARRAY_MAX_NDIM], n = 0;
+    for (int i = 0; i < x->ndim; i++) {
+        if (i < lead || (shape[i - lead] == 1 && x->shape[i] != 1)) {
+            axes[n++] = i;
+        }
+    }
+    Array *sum = n > 0 ? graph_reduce(OP_sum, x, n, axes, false) : array_retain(x);
+    Array *out = sum == NULL ? NULL : graph_reshape(sum, ndim, shape);
+    array_release(sum);
+    return out;
+}
+
+/* ---- looking ---- */
+
+static Node *
+bound_to(const Array *x)
+{
+    const Trace *trace = trace_current();
+    Binding *b = trace != NULL ? trace_find(trace, x->storage) : NULL;
+    if (b == NULL || b->node == NULL) {
+        b = trace_find(trace_tape(), x->storage);
+    }
+    return b == NULL ? NULL : b->node;
+}
+
+bool
+graph_is_recorded(const Array *x)
+{
+    return storage_is_bound(x->storage) && bound_to(x) != NULL;
+}
+
+bool
+graph_is_active(const Array *x)
+{
+    const Node *node = storage_is_bound(x->storage) ? bound_to(x) : NULL;
+    return node != NULL && node_is_active(node) && dtype_is_inexact((DType)x->dtype);
+}
+
+Array *
+graph_evaluate(Array *x)
+{
+    Trace *trace = trace_current();
+    const Binding *b = trace != NULL ? trace_find(trace, x->storage) : NULL;
+    if (b == NULL || b->node == NULL) {
+        if (storage_is_virtual(x->storage)) {
+            return err_null(ERR_RUNTIME,
+                            "this array is recorded by a trace of another thread, or by one that "
+                            "ended in an error; it has no value here");
+        }
+        return array_retain(x);
+    }
+    Node *node = trace_node(trace, x);
+    if (node == NULL) {
+        return NULL;
+    }
+    Array *value =
+        evaluate_nodes(&node, 1, true) == STATUS_OK ? node_value(node) : NULL;
+    node_release(node);
+    return value;
+}
+
+/* The same memory under a storage of its own, which no binding knows. */
+static Array *
+share_memory(Array *x)
+{
+    Storage *alias =
+        storage_wrap(x->storage->device, x->storage->data, x->storage->size, x->storage->readonly,
+                     storage_retain(x->storage), (void (*)(void *))storage_release);
+    if (alias == NULL) {
+        return NULL;
+    }
+    Array *out = array_new_view(alias, (DType)x->dtype, x->ndim, x->shape, x->strides, x->offset);
+    if (out != NULL) {
+        out->readonly = x->readonly;
+        out->is_scalar = x->is_scalar;
+    }
+    storage_release(alias);
+    return out;
+}
+
+Array *
+graph_detach(Array *x)
+{
+    Trace *trace = trace_current();
+    if (!graph_is_recorded(x)) {
+        return array_retain(x);
+    }
+    if (trace == NULL) {
+        return share_memory(x);
+    }
+    const int64_t mark = arena_mark();
+    Node *node = build_copy(arena_keep(trace_node(trace, x)), true);
+    Array *out = node == NULL ? NULL : trace_new_array(trace, node, x->storage->device);
+    if (out != NULL) {
+        out->is_scalar = x->is_scalar;
+    }
+    arena_reset(mark);
+    return out;
+}
+
+Array *
+graph_export(Array *x, const char *what)
+{
+    if (graph_is_active(x)) {
+        return err_null(ERR_TYPE,
+                        "%s would lose the derivative of an array that depends on a differentiated "
+                        "argument; use pyarr functions on it, or pyarr.detach(x) if the derivative "
+                        "is not wanted",
+                        what);
+    }
+    Trace *trace = trace_current();
+    Binding *b = trace != NULL ? trace_find(trace, x->storage) : NULL;
+    if (b != NULL && b->node != NULL && binding_carry_out(b) != STATUS_OK) {
+        return NULL;
+    }
+    if (storage_is_virtual(x->storage)) {
+        return err_null(ERR_RUNTIME, "%s: this array has no value outside the trace that made it",
+                        what);
+    }
+    x->storage->exported = true;
+    return array_retain(x);
+}

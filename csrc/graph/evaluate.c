@@ -1,0 +1,388 @@
+/* graph/evaluate.c -- computing the values of nodes, one op after the other.
+ *
+ * Two ways: a look (keep = true) keeps every value that it computes, so that n looks into a
+ * growing trace cost O(n) in all; the final run of a trace frees each value after its last
+ * reader. Writes (assign, scatter) reuse the memory of their base where nobody else reads it.
+ */
+#include "graph/evaluate.h"
+
+#include "base/mem.h"
+#include "base/vec.h"
+#include "graph/trace.h"
+
+#include <assert.h>
+#include <stdlib.h>
+#include <string.h>
+
+typedef VEC(Node *) NodeList;
+
+/* What the run knows of each node it computes; node->mark is its index + 1. */
+typedef struct Use {
+    int64_t readers; /* still to come; targets count one that never comes */
+} Use;
+
+typedef struct Run {
+    NodeList order; /* retained, sorted by seq */
+    Use *uses;
+    bool keep;
+} Run;
+
+/* ---- values that need no computation ---- */
+
+static Array *
+stale_error(Node *node)
+{
+    char what[256], where[160] = "";
+    node_text(node, what, (int)sizeof what);
+    if (node->stale_line != 0) {
+        host_hooks.line_text(node->stale_line, node->stale_instruction, where, (int)sizeof where);
+    }
+    return err_null(ERR_RUNTIME,
+                    "backward needs the result of %s, but its memory was changed in place%s%s; "
+                    "write into a copy instead",
+                    what, where[0] != '\0' ? " at " : "", where);
+}
+
+static bool
+value_is_old(const Node *node)
+{
+    return node->value->storage->version != node->value_version;
+}
+
+Array *
+node_value(Node *node)
+{
+    if (node->flags & NODE_STALE) {
+        return stale_error(node);
+    }
+    if (node->value != NULL) {
+        return value_is_old(node) ? stale_error(node) : array_retain(node->value);
+    }
+    if (node->binding == NULL) {
+        return NULL;
+    }
+    int64_t strides[ARRAY_MAX_NDIM];
+    if (shape_strides(node->ndim, node->shape, dtype_size((DType)node->dtype), strides) < 0) {
+        return NULL;
+    }
+    return array_new_view(node->binding->storage, (DType)node->dtype, node->ndim, node->shape,
+                          strides, 0);
+}
+
+/* An alias of memory that was written meanwhile counts as none: it is computed again from the
+ * snapshot that its input keeps. Leaves have nothing to be computed from. */
+static bool
+has_value(Node *node)
+{
+    if (node->value != NULL && node->nin > 0 && value_is_old(node)) {
+        array_release(node->value);
+        node->value = NULL;
+    }
+    return node->value != NULL || node->binding != NULL || (node->flags & NODE_STALE);
+}
+
+void
+node_adopt_memory(Node *node, Storage *storage)
+{
+    Storage *own = storage_new_virtual(storage->device, storage->size);
+    if (own == NULL) {
+        return; /* the value is lost and will be computed again when it is needed */
+    }
+    int64_t strides[ARRAY_MAX_NDIM];
+    own->version = storage->version;
+    if (storage->foreign) {
+        own->foreign = true;
+        own->readonly = storage->readonly;
+        own->owner = storage->owner;
+        own->release = storage->release;
+        storage->owner = NULL;
+        storage->release = NULL;
+    }
+    own->data = storage->data;
+    storage->data = NULL;
+    if (shape_strides(node->ndim, node->shape, dtype_size((DType)node->dtype), strides) >= 0) {
+        node->value = array_new_view(own, (DType)node->dtype, node->ndim, node->shape, strides, 0);
+        node->value_version = own->version;
+    }
+    storage_release(own);
+}
+
+/* ---- collecting what must be computed ---- */
+
+static int
+by_seq(const void *a, const void *b)
+{
+    const Node *x = *(Node *const *)a, *y = *(Node *const *)b;
+    return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+static void
+run_fini(Run *run)
+{
+    for (int64_t i = 0; i < run->order.size; i++) {
+        run->order.data[i]->mark = 0;
+    }
+    mem_free(run->uses, (size_t)run->order.size * sizeof(Use));
+    for (int64_t i = 0; i < run->order.size; i++) {
+        node_release(run->order.data[i]);
+    }
+    vec_fini(&run->order);
+}
+
+static Status
+run_collect(Run *run, Node *const *targets, int64_t count)
+{
+    NodeList stack = {0};
+    Status status = STATUS_ERROR;
+    for (int64_t i = 0; i < count; i++) {
+        if (!has_value(targets[i]) && targets[i]->mark == 0) {
+            targets[i]->mark = -1;
+            if (vec_push(&stack, targets[i]) != STATUS_OK) {
+                goto done;
+            }
+        }
+    }
+    while (stack.size > 0) {
+        Node *node = vec_pop(&stack);
+        if (vec_push(&run->order, node) != STATUS_OK) {
+            goto done;
+        }
+        node_retain(node);
+        for (int i = 0; i < node->nin; i++) {
+            Node *input = node->inputs[i];
+            if (!has_value(input) && input->mark == 0) {
+                input->mark = -1;
+                if (vec_push(&stack, input) != STATUS_OK) {
+                    goto done;
+                }
+            }
+        }
+    }
+    status = STATUS_OK;
+done:
+    for (int64_t i = 0; i < stack.size; i++) {
+        stack.data[i]->mark = 0;
+    }
+    vec_fini(&stack);
+    return status;
+}
+
+static Status
+run_prepare(Run *run, Node *const *targets, int64_t count)
+{
+    qsort(run->order.data, (size_t)run->order.size, sizeof(Node *), by_seq);
+    run->uses = mem_new_zeroed((size_t)run->order.size * sizeof(Use));
+    if (run->uses == NULL) {
+        return STATUS_ERROR;
+    }
+    for (int64_t i = 0; i < run->order.size; i++) {
+        run->order.data[i]->mark = i + 1;
+    }
+    for (int64_t i = 0; i < run->order.size; i++) {
+        const Node *node = run->order.data[i];
+        for (int k = 0; k < node->nin; k++) {
+            if (node->inputs[k]->mark > 0) {
+                run->uses[node->inputs[k]->mark - 1].readers++;
+            }
+        }
+    }
+    for (int64_t i = 0; i < count; i++) {
+        if (targets[i]->mark > 0) {
+            run->uses[targets[i]->mark - 1].readers++;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* ---- computing one node ---- */
+
+static bool
+writes_base(int op)
+{
+    return op == OP_assign || op == OP_assign_add || op == OP_scatter || op == OP_scatter_add ||
+           op == OP_put_along_add;
+}
+
+/* May `node` take over the memory of its base? Only this node reads it, now and later. */
+static bool
+base_is_free(const Run *run, const Node *node)
+{
+    Node *base = node->inputs[0];
+    const Array *value = base->value;
+    if (value == NULL || value->refcount != 1 || value->storage->refcount != 1 ||
+        value->storage->foreign || value->storage->exported || value->readonly ||
+        base->readers_of != NULL || !array_is_contiguous(value)) {
+        return false;
+    }
+    for (int i = 1; i < node->nin; i++) {
+        if (node->inputs[i] == base) {
+            return false;
+        }
+    }
+    if (base->mark > 0 && !run->keep) {
+        return run->uses[base->mark - 1].readers == 1;
+    }
+    const int run_reference = base->mark > 0 ? 1 : 0;
+    return base->refcount == 1 + run_reference;
+}
+
+/* in[0] is the only reference to the base's value when `free`, so it may be written. */
+static Array *
+compute_write(const Node *node, Array *const *in, bool free)
+{
+    Array *target = free ? array_retain(in[0]) : execute_copy(in[0]);
+    if (target != NULL &&
+        execute_in_place((OpCode)node->op, target, in + 1, node->nin - 1, node->params,
+                         node->nparams) != STATUS_OK) {
+        array_release(target);
+        target = NULL;
+    }
+    return target;
+}
+
+/* A small view of a large value is copied, so that the large memory can be freed or reused. */
+static Array *
+compute_view(const Node *node, Array *base)
+{
+    Array *view = execute_view(base, node->params);
+    if (view != NULL && view->storage == base->storage && view->size * 8 <= base->size &&
+        view->size > 0 && base->size > 64) {
+        Array *copy = execute_copy(view);
+        array_release(view);
+        view = copy;
+    }
+    return view;
+}
+
+static Array *
+compute_node(const Node *node, Array *const *in, bool base_free)
+{
+    switch (node->op) {
+    case OP_copy:
+    case OP_custom:
+        return array_retain(in[0]);
+    case OP_view:
+        return compute_view(node, in[0]);
+    case OP_argument:
+    case OP_constant:
+        return err_null(ERR_RUNTIME, "the value of a leaf is gone");
+    default:
+        break;
+    }
+    if (writes_base(node->op)) {
+        return compute_write(node, in, base_free);
+    }
+    if (op_is_elementwise((OpCode)node->op)) {
+        return execute_elementwise((OpCode)node->op, in, node->nin, (DType)node->params[0]);
+    }
+    return execute_primitive((OpCode)node->op, in, node->nin, node->params, node->nparams);
+}
+
+static void
+use_done(Run *run, Node *input)
+{
+    if (run->keep || input->mark <= 0) {
+        return;
+    }
+    if (--run->uses[input->mark - 1].readers == 0) {
+        array_release(input->value);
+        input->value = NULL;
+    }
+}
+
+static Status
+run_node(Run *run, Node *node)
+{
+    enum { FEW = 8 };
+    Array *few[FEW], **in = few;
+    const size_t bytes = (size_t)node->nin * sizeof(Array *);
+    Status status = STATUS_ERROR;
+    int n = 0;
+    if (node->nin > FEW) {
+        in = mem_new(bytes);
+        if (in == NULL) {
+            return STATUS_ERROR;
+        }
+    }
+    const bool base_free = writes_base(node->op) && base_is_free(run, node);
+    for (; n < node->nin; n++) {
+        in[n] = node_value(node->inputs[n]);
+        if (in[n] == NULL) {
+            goto done;
+        }
+    }
+    if (base_free) {
+        array_release(node->inputs[0]->value);
+        node->inputs[0]->value = NULL;
+    }
+    node->value = compute_node(node, in, base_free);
+    if (node->value == NULL) {
+        char text[256];
+        err_prefix("%s: ", node_text(node, text, (int)sizeof text));
+        goto done;
+    }
+    node->value_version = node->value->storage->version;
+    status = STATUS_OK;
+done:
+    for (int i = 0; i < n; i++) {
+        array_release(in[i]);
+    }
+    if (node->nin > FEW) {
+        mem_free(in, bytes);
+    }
+    return status;
+}
+
+static Status
+run_all(Run *run)
+{
+    for (int64_t i = 0; i < run->order.size; i++) {
+        Node *node = run->order.data[i];
+        if (has_value(node)) {
+            continue;
+        }
+        if (run_node(run, node) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+        for (int k = 0; k < node->nin; k++) {
+            use_done(run, node->inputs[k]);
+        }
+    }
+    return STATUS_OK;
+}
+
+/* Does the value lie in memory of an input? Then the input must stay, with its snapshots. */
+static bool
+aliases_input(const Node *node)
+{
+    for (int i = 0; i < node->nin; i++) {
+        const Node *input = node->inputs[i];
+        if (input->value == NULL || input->value->storage == node->value->storage) {
+            return true;
+        }
+    }
+    return node->op == OP_custom;
+}
+
+Status
+evaluate_nodes(Node *const *targets, int64_t count, bool keep)
+{
+    Run run = {.keep = keep};
+    Status status = run_collect(&run, targets, count);
+    if (status == STATUS_OK && run.order.size > 0) {
+        status = run_prepare(&run, targets, count);
+        if (status == STATUS_OK) {
+            status = run_all(&run);
+        }
+    }
+    if (status == STATUS_OK && keep) {
+        for (int64_t i = 0; i < run.order.size; i++) {
+            Node *node = run.order.data[i];
+            if (!node_is_active(node) && node->value != NULL && !aliases_input(node)) {
+                node_make_constant(node);
+            }
+        }
+    }
+    run_fini(&run);
+    return status;
+}

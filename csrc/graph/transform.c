@@ -1,0 +1,354 @@
+/* graph/transform.c -- opening and closing traces: arguments, pullbacks, results.
+ *
+ * The outermost transform opens the trace; inner ones append nodes to it. Each has a bit of the
+ * node masks. Its arguments are fresh copies carrying the bit, so that arrays which mean the
+ * same number in two transforms are never confused.
+ */
+#include "base/mem.h"
+#include "base/vec.h"
+#include "graph/evaluate.h"
+#include "graph/graph.h"
+#include "graph/pullback.h"
+#include "graph/trace.h"
+
+#include <assert.h>
+#include <string.h>
+
+struct Transform {
+    Trace *trace;
+    uint64_t bit;
+};
+
+Transform *
+transform_open(void)
+{
+    Transform *t = mem_new(sizeof *t);
+    if (t == NULL) {
+        return NULL;
+    }
+    if (trace_current() == NULL && trace_open() != STATUS_OK) {
+        mem_free(t, sizeof *t);
+        return NULL;
+    }
+    t->trace = trace_current();
+    if (t->trace->depth >= TRACE_MAX_DEPTH) {
+        mem_free(t, sizeof *t);
+        return err_null(ERR_RUNTIME, "derivatives nest at most %d deep", TRACE_MAX_DEPTH);
+    }
+    t->bit = UINT64_C(1) << t->trace->depth++;
+    return t;
+}
+
+/* A trace is used by the thread that opened it only. */
+static Status
+transform_check(const Transform *t)
+{
+    if (t->trace != trace_current()) {
+        return err_set(ERR_RUNTIME, "a trace can only be used by the thread that opened it");
+    }
+    return STATUS_OK;
+}
+
+Array *
+transform_argument(Transform *t, Array *x)
+{
+    if (transform_check(t) != STATUS_OK) {
+        return NULL;
+    }
+    const int64_t mark = arena_mark();
+    Array *own = NULL, *out = NULL;
+    if (!graph_is_recorded(x)) {
+        own = storage_is_virtual(x->storage) ? NULL : execute_copy(x);
+        if (own == NULL) {
+            if (storage_is_virtual(x->storage)) {
+                err_set(ERR_RUNTIME, "this array belongs to a trace that is not open here");
+            }
+            return NULL;
+        }
+    }
+    Node *node = arena_keep(trace_node(t->trace, own != NULL ? own : x));
+    if (node != NULL && !dtype_is_inexact((DType)node->dtype)) {
+        node = build_cast(node, DT_f64);
+    }
+    node = build_copy(node, false);
+    if (node != NULL) {
+        node->mask |= t->bit;
+        node->weak = WEAK_NONE;
+        out = trace_new_array(t->trace, node, x->storage->device);
+    }
+    arena_reset(mark);
+    array_release(own);
+    return out;
+}
+
+/* A cotangent as the user gives it: conjugated, cast and broadcast to what it belongs to. */
+static Node *
+cotangent_node(Trace *trace, Array *cotangent, const Node *out, bool conjugate)
+{
+    Node *g = arena_keep(trace_node(trace, cotangent));
+    if (g == NULL) {
+        return NULL;
+    }
+    if (g->ndim != out->ndim ||
+        memcmp(g->shape, out->shape, (size_t)g->ndim * sizeof(int64_t)) != 0) {
+        char got[256], need[256];
+        return err_null(ERR_VALUE, "cotangent of shape %s for a result of shape %s",
+                        shape_text(g->ndim, g->shape, got, sizeof got),
+                        shape_text(out->ndim, out->shape, need, sizeof need));
+    }
+    g = build_cast(g, (DType)out->dtype);
+    if (conjugate && g != NULL && dtype_is_complex((DType)g->dtype)) {
+        g = build1(OP_conjugate, g);
+    }
+    return g;
+}
+
+typedef struct Border {
+    Node **outs, **cotangents, **args, **grads;
+    size_t bytes;
+} Border;
+
+static Status
+border_init(Border *b, int nout, int narg)
+{
+    b->bytes = (size_t)(2 * nout + 2 * narg) * sizeof(Node *);
+    b->outs = mem_new_zeroed(b->bytes);
+    if (b->outs == NULL) {
+        return STATUS_ERROR;
+    }
+    b->cotangents = b->outs + nout;
+    b->args = b->cotangents + nout;
+    b->grads = b->args + narg;
+    return STATUS_OK;
+}
+
+Status
+transform_pullback(Transform *t, int nout, Array *const *outs, Array *const *cotangents, int narg,
+                   Array *const *args, bool conjugate, Array **grads)
+{
+    Border b;
+    if (transform_check(t) != STATUS_OK || border_init(&b, nout, narg) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    Status status = STATUS_ERROR;
+    const int64_t mark = arena_mark();
+    for (int i = 0; i < narg; i++) {
+        grads[i] = NULL;
+        b.args[i] = arena_keep(trace_node(t->trace, args[i]));
+        if (b.args[i] == NULL) {
+            goto done;
+        }
+    }
+    for (int i = 0; i < nout; i++) {
+        b.outs[i] = arena_keep(trace_node(t->trace, outs[i]));
+        if (b.outs[i] == NULL) {
+            goto done;
+        }
+        if (cotangents[i] != NULL) {
+            b.cotangents[i] = cotangent_node(t->trace, cotangents[i], b.outs[i], conjugate);
+            if (b.cotangents[i] == NULL) {
+                goto done;
+            }
+        }
+    }
+    if (pullback(t->bit, nout, b.outs, b.cotangents, narg, b.args, b.grads) != STATUS_OK) {
+        goto done;
+    }
+    for (int i = 0; i < narg; i++) {
+        Node *g = b.grads[i];
+        if (g == NULL) {
+            continue;
+        }
+        if (conjugate && dtype_is_complex((DType)g->dtype)) {
+            g = build1(OP_conjugate, g);
+        }
+        grads[i] = g == NULL ? NULL : trace_new_array(t->trace, g, args[i]->storage->device);
+        if (grads[i] == NULL) {
+            goto done;
+        }
+    }
+    status = STATUS_OK;
+done:
+    if (status != STATUS_OK) {
+        for (int i = 0; i < narg; i++) {
+            array_release(grads[i]);
+            grads[i] = NULL;
+        }
+    }
+    arena_reset(mark);
+    mem_free(b.outs, b.bytes);
+    return status;
+}
+
+/* ---- closing ---- */
+
+typedef VEC(Node *) NodeVec;
+
+/* An inner transform ends: what depended on its arguments only is no longer active. */
+static Status
+forget_bit(Trace *trace, uint64_t bit)
+{
+    NodeVec stack = {0};
+    Status status = STATUS_OK;
+    for (Binding *b = trace->bindings; b != NULL && status == STATUS_OK; b = b->next) {
+        if (b->node != NULL && (b->node->mask & bit)) {
+            b->node->mask &= ~bit;
+            status = vec_push(&stack, b->node);
+        }
+    }
+    while (stack.size > 0 && status == STATUS_OK) {
+        Node *node = vec_pop(&stack);
+        for (int i = 0; i < node->nin && status == STATUS_OK; i++) {
+            if (node->inputs[i]->mask & bit) {
+                node->inputs[i]->mask &= ~bit;
+                status = vec_push(&stack, node->inputs[i]);
+            }
+        }
+    }
+    vec_fini(&stack);
+    return status;
+}
+
+/* All bound nodes that some storage still waits for. */
+static Status
+collect_bound(const Trace *trace, NodeVec *nodes)
+{
+    for (Binding *b = trace->bindings; b != NULL; b = b->next) {
+        if (b->node != NULL && !b->carried_out && vec_push(nodes, b->node) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* What still depends on the tape goes on there. */
+static Status
+hand_to_tape(Binding *b)
+{
+    if (!(b->node->mask & TAPE_MASK) || !graph_grad_enabled()) {
+        return STATUS_OK;
+    }
+    Trace *tape = trace_tape();
+    b->node->mask &= TAPE_MASK;
+    if (trace_bind(tape, b->storage, b->node, b->flat) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    return STATUS_OK;
+}
+
+/* Arrays made inside get their memory first, then writes to outer arrays are carried out: a
+ * result may still alias the old elements of an outer array. */
+static Status
+fill_bound(Trace *trace)
+{
+    for (int outer = 0; outer < 2; outer++) {
+        for (Binding *b = trace->bindings; b != NULL; b = b->next) {
+            if (b->node == NULL || b->carried_out ||
+                (b->storage->data != NULL || b->storage->size == 0) != (outer == 1)) {
+                continue;
+            }
+            Array *value = node_value(b->node);
+            if (value == NULL) {
+                if (err_kind() == ERR_NONE) {
+                    continue;
+                }
+                return STATUS_ERROR;
+            }
+            const bool own = b->node->value == value && value->refcount == 2 &&
+                             !(b->node->mask & TAPE_MASK) && b->node->refcount == 1;
+            Status status = STATUS_OK;
+            if (b->storage->size > 0) {
+                status = storage_fill(b->storage, value, own);
+            }
+            array_release(value);
+            if (status != STATUS_OK || hand_to_tape(b) != STATUS_OK) {
+                return STATUS_ERROR;
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+static Status
+finish_trace(Trace *trace)
+{
+    NodeVec nodes = {0};
+    Status status = collect_bound(trace, &nodes);
+    if (status == STATUS_OK) {
+        status = evaluate_nodes(nodes.data, nodes.size, false);
+    }
+    vec_fini(&nodes);
+    if (status == STATUS_OK) {
+        err_clear();
+        status = fill_bound(trace);
+    }
+    return status;
+}
+
+Status
+transform_close(Transform *t)
+{
+    Trace *trace = t->trace;
+    Status status = transform_check(t);
+    if (status != STATUS_OK) {
+        return status;
+    }
+    trace->depth--;
+    if (trace->depth > 0) {
+        status = forget_bit(trace, t->bit);
+    } else {
+        status = finish_trace(trace);
+        trace_close();
+    }
+    mem_free(t, sizeof *t);
+    return status;
+}
+
+/* After an error: every array still referenced gets its value if it can be computed. */
+static void
+rescue_values(Trace *trace)
+{
+    err_clear();
+    if (finish_trace(trace) == STATUS_OK) {
+        return;
+    }
+    bool more = true;
+    while (more) {
+        more = false;
+        for (Binding *b = trace->bindings; b != NULL; b = b->next) {
+            if (b->node != NULL && !b->carried_out) {
+                b->carried_out = true;
+                more = true;
+                err_clear();
+                if (evaluate_nodes(&b->node, 1, true) == STATUS_OK) {
+                    Array *value = node_value(b->node);
+                    if (value != NULL && b->storage->size > 0) {
+                        (void)storage_fill(b->storage, value, false);
+                    }
+                    array_release(value);
+                }
+                break;
+            }
+        }
+    }
+}
+
+void
+transform_abort(Transform *t)
+{
+    Trace *trace = t->trace;
+    if (trace != trace_current()) {
+        return;
+    }
+    ErrRecord saved;
+    err_save(&saved);
+    trace->depth--;
+    if (trace->depth > 0) {
+        (void)forget_bit(trace, t->bit);
+    } else {
+        rescue_values(trace);
+        trace_close();
+    }
+    mem_free(t, sizeof *t);
+    err_restore(&saved);
+}
