@@ -11,6 +11,7 @@
 enum { TRACE_NODE_LIMIT = 1000000 };
 
 static _Thread_local bool grad_disabled;
+static _Thread_local int64_t export_refusals;
 
 bool
 graph_grad_enabled(void)
@@ -280,7 +281,9 @@ bool
 graph_is_active(const Array *x)
 {
     const Node *node = storage_is_bound(x->storage) ? bound_to(x) : NULL;
-    return node != NULL && node_is_active(node) && dtype_is_inexact((DType)x->dtype);
+    const Trace *trace = trace_current();
+    const uint64_t open = TAPE_MASK | (trace != NULL ? trace->open_bits : 0);
+    return node != NULL && (node->mask & open) != 0 && dtype_is_inexact((DType)x->dtype);
 }
 
 Array *
@@ -345,10 +348,23 @@ graph_detach(Array *x)
     return out;
 }
 
+int64_t
+graph_export_refusals(void)
+{
+    return export_refusals;
+}
+
+void
+graph_set_pin_limit(int64_t bytes)
+{
+    trace_pin_limit = bytes;
+}
+
 Array *
 graph_export(Array *x, const char *what)
 {
     if (graph_is_active(x)) {
+        export_refusals++;
         return err_null(ERR_TYPE,
                         "%s would lose the derivative of an array that depends on a differentiated "
                         "argument; use pyarr functions on it, or pyarr.detach(x) if the derivative "

@@ -5,6 +5,12 @@
 
 /* A word names its row; these words have shorter names than their rows. */
 enum {
+    OP_sub = OP_subtract,
+    OP_mul = OP_multiply,
+    OP_div = OP_divide,
+    OP_neg = OP_negative,
+    OP_abs = OP_absolute,
+    OP_pow = OP_power,
     OP_lt = OP_less,
     OP_le = OP_less_equal,
     OP_gt = OP_greater,

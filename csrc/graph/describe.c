@@ -94,3 +94,11 @@ graph_describe(Array *x, bool dot, void (*write)(void *ctx, const char *text), v
     node_release(node);
     return status;
 }
+
+void
+graph_live(int64_t *arrays, int64_t *storages, int64_t *nodes)
+{
+    *arrays = array_live();
+    *storages = storage_live();
+    *nodes = node_live_count;
+}

@@ -186,8 +186,8 @@ static Array *
 elementwise_general(OpCode op, Array *const *in, int nin, DType loop, const DType *in_dtypes,
                     DType result, Device *device)
 {
-    int ndims[3], ndim;
-    const int64_t *shapes[3];
+    int ndims[3] = {0}, ndim;
+    const int64_t *shapes[3] = {NULL};
     int64_t shape[ARRAY_MAX_NDIM];
     Array *moved[3] = {NULL, NULL, NULL}, *out = NULL;
     for (int i = 0; i < nin; i++) {

@@ -53,6 +53,9 @@ bool graph_is_recorded(const Array *x); /* bound to a node by this thread's trac
 bool graph_is_tracing(void);
 /* x without derivative: shares memory when concrete. */
 Array *graph_detach(Array *x);
+/* How often graph_export refused on this thread: custom_vjp asks whether its forward function
+ * left pyarr. */
+int64_t graph_export_refusals(void);
 /* Before memory is handed out for reading or writing by others: evaluates, carries out
  * pending writes, and marks the storage exported. Raises ERR_TYPE on active arrays, naming
  * pyarr.detach and `what` ("float()", "the buffer protocol", ...). */
@@ -70,11 +73,15 @@ Array *transform_argument(Transform *t, Array *x);
 Status transform_pullback(Transform *t, int nout, Array *const *outs, Array *const *cotangents,
                           int narg, Array *const *args, bool conjugate, Array **grads);
 /* Ends it. The outermost computes every array that is still referenced, carries out writes to
- * outer arrays, and closes the trace; afterwards all arrays are concrete. Always frees t. */
-Status transform_close(Transform *t);
+ * outer arrays, and closes the trace; afterwards all arrays are concrete. keep: pullbacks stay
+ * possible while the trace lives, and t is freed by transform_free; else t is freed. */
+Status transform_close(Transform *t, bool keep);
+void transform_free(Transform *t);
 /* The user's function raised: computes what can be computed, carries out recorded writes to
- * outer arrays, closes. Keeps the error record untouched. */
+ * outer arrays, closes, frees t. Keeps the error record untouched. */
 void transform_abort(Transform *t);
+bool transform_is_live(const Transform *t); /* is its trace open on this thread? */
+bool transform_is_outermost(const Transform *t);
 
 /* ---- PyTorch's spelling. Gradients of leaves are kept with the leaf's storage. ---- */
 Status tape_require_grad(Array *x, bool on);
@@ -98,6 +105,8 @@ void graph_set_grad_enabled(bool on); /* of this thread (the Python layer scopes
 Array *graph_custom(Array *out, Array *const *args, int narg, uintptr_t rule);
 
 /* ---- inspection ---- */
+/* A trace whose nodes pin more bytes than this evaluates what no derivative needs. */
+void graph_set_pin_limit(int64_t bytes);
 /* Text of the nodes behind x, one per line: "%3 = mul(%1, %2) float64 (3, 4)  file.py:12". */
 Status graph_describe(Array *x, bool dot, void (*write)(void *ctx, const char *text), void *ctx);
 /* Live arrays, storages and nodes, for leak reports. */

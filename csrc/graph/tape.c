@@ -181,7 +181,7 @@ array_of_node(Node *node, bool create_graph)
 }
 
 static Node *
-seed_node(const Node *out, Array *cotangent)
+seed_node(Trace *trace, const Node *out, Array *cotangent)
 {
     if (cotangent == NULL) {
         if (out->size != 1) {
@@ -190,7 +190,7 @@ seed_node(const Node *out, Array *cotangent)
         }
         return build_full(1.0, (DType)out->dtype, out->ndim, out->shape);
     }
-    Node *g = arena_keep(trace_node(trace_tape(), cotangent));
+    Node *g = arena_keep(trace_node(trace, cotangent));
     if (g != NULL && (g->ndim != out->ndim ||
                       memcmp(g->shape, out->shape, (size_t)g->ndim * sizeof(int64_t)) != 0)) {
         char got[256], need[256];
@@ -242,7 +242,7 @@ tape_backward(Array *y, Array *cotangent, bool create_graph)
     Status status = STATUS_ERROR;
     const int64_t mark = arena_mark();
     Node *out = arena_keep(trace_node(trace_tape(), y));
-    Node *seed = out == NULL ? NULL : seed_node(out, cotangent);
+    Node *seed = out == NULL ? NULL : seed_node(trace_tape(), out, cotangent);
     if (seed == NULL || collect_leaves(out, &leaves) != STATUS_OK) {
         goto done;
     }
@@ -274,12 +274,13 @@ tape_grad(int nout, Array *const *outs, Array *const *cotangents, int narg, Arra
     if (out == NULL) {
         return STATUS_ERROR;
     }
+    Trace *trace = trace_current() != NULL ? trace_current() : trace_tape();
     Node **seed = out + nout, **base = seed + nout, **found = base + narg;
     Status status = STATUS_ERROR;
     const int64_t mark = arena_mark();
     for (int i = 0; i < nout; i++) {
         out[i] = arena_keep(trace_node(trace_tape(), outs[i]));
-        seed[i] = out[i] == NULL ? NULL : seed_node(out[i], cotangents[i]);
+        seed[i] = out[i] == NULL ? NULL : seed_node(trace, out[i], cotangents[i]);
         if (seed[i] == NULL) {
             goto done;
         }
@@ -297,18 +298,21 @@ tape_grad(int nout, Array *const *outs, Array *const *cotangents, int narg, Arra
         goto done;
     }
     for (int i = 0; i < narg; i++) {
-        const Binding *b = trace_find(trace_tape(), args[i]->storage);
-        Array *whole = found[i] == NULL ? NULL : array_of_node(to_user(found[i]), create_graph);
-        if (found[i] != NULL && whole == NULL) {
+        if (found[i] == NULL) {
+            continue;
+        }
+        Node *g = to_user(found[i]);
+        Array *whole = g == NULL        ? NULL
+                       : trace->is_tape ? array_of_node(g, create_graph)
+                                        : trace_new_array(trace, g, args[i]->storage->device);
+        if (whole == NULL) {
             goto done;
         }
-        if (whole != NULL) {
-            grads[i] = b->flat || whole->ndim != args[i]->ndim ? part_like(whole, args[i])
-                                                                : array_retain(whole);
-            array_release(whole);
-            if (grads[i] == NULL) {
-                goto done;
-            }
+        const Binding *b = trace_find(trace_tape(), args[i]->storage);
+        grads[i] = b->flat ? part_like(whole, args[i]) : array_retain(whole);
+        array_release(whole);
+        if (grads[i] == NULL) {
+            goto done;
         }
     }
     status = STATUS_OK;

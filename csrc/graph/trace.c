@@ -9,6 +9,7 @@
 
 static _Thread_local Trace *current_trace;
 static Trace tape = {.is_tape = true};
+static uint64_t trace_count;
 int64_t trace_pin_limit = INT64_MAX;
 
 /* Foreign memory up to this size is copied when it is recorded, so that later writes by its
@@ -32,7 +33,11 @@ trace_open(void)
 {
     assert(current_trace == NULL);
     current_trace = mem_new_zeroed(sizeof(Trace));
-    return current_trace == NULL ? STATUS_ERROR : STATUS_OK;
+    if (current_trace == NULL) {
+        return STATUS_ERROR;
+    }
+    current_trace->serial = ++trace_count;
+    return STATUS_OK;
 }
 
 void

@@ -25,12 +25,15 @@ struct Binding {
     Binding *next, *previous; /* in the trace */
 };
 
-enum { TRACE_MAX_DEPTH = 63 };
+enum { TRACE_MAX_TRANSFORMS = 63 };
 #define TAPE_MASK (UINT64_C(1) << 63)
 
 struct Trace {
     bool is_tape;
+    uint64_t serial;    /* tells traces apart that lie at one address */
     int depth;          /* open transforms */
+    uint64_t used_bits; /* of the node masks: transforms whose pullback may still be asked for */
+    uint64_t open_bits; /* of those, the ones whose function is running */
     Binding *bindings;
     int64_t pinned;     /* bytes of foreign leaves and constants held by nodes */
     int64_t recorded;   /* nodes since the last relief */

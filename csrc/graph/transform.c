@@ -16,7 +16,9 @@
 
 struct Transform {
     Trace *trace;
+    uint64_t serial; /* of the trace: its address may be used again */
     uint64_t bit;
+    bool open;
 };
 
 Transform *
@@ -31,20 +33,39 @@ transform_open(void)
         return NULL;
     }
     t->trace = trace_current();
-    if (t->trace->depth >= TRACE_MAX_DEPTH) {
+    t->serial = t->trace->serial;
+    t->open = true;
+    t->bit = ~t->trace->used_bits & (t->trace->used_bits + 1); /* the lowest one free */
+    if (t->bit == TAPE_MASK) {
         mem_free(t, sizeof *t);
-        return err_null(ERR_RUNTIME, "derivatives nest at most %d deep", TRACE_MAX_DEPTH);
+        return err_null(ERR_RUNTIME, "at most %d derivatives can be open at a time",
+                        TRACE_MAX_TRANSFORMS);
     }
-    t->bit = UINT64_C(1) << t->trace->depth++;
+    t->trace->used_bits |= t->bit;
+    t->trace->open_bits |= t->bit;
+    t->trace->depth++;
     return t;
+}
+
+bool
+transform_is_live(const Transform *t)
+{
+    return t->trace == trace_current() && t->trace != NULL && t->serial == t->trace->serial;
+}
+
+bool
+transform_is_outermost(const Transform *t)
+{
+    return t->trace->depth == 1;
 }
 
 /* A trace is used by the thread that opened it only. */
 static Status
 transform_check(const Transform *t)
 {
-    if (t->trace != trace_current()) {
-        return err_set(ERR_RUNTIME, "a trace can only be used by the thread that opened it");
+    if (!transform_is_live(t)) {
+        return err_set(ERR_RUNTIME, "a trace can only be used by the thread that opened it, and "
+                                    "only until the outermost function returns");
     }
     return STATUS_OK;
 }
@@ -206,6 +227,7 @@ forget_bit(Trace *trace, uint64_t bit)
         }
     }
     vec_fini(&stack);
+    trace->used_bits &= ~bit;
     return status;
 }
 
@@ -286,7 +308,7 @@ finish_trace(Trace *trace)
 }
 
 Status
-transform_close(Transform *t)
+transform_close(Transform *t, bool keep)
 {
     Trace *trace = t->trace;
     Status status = transform_check(t);
@@ -294,14 +316,27 @@ transform_close(Transform *t)
         return status;
     }
     trace->depth--;
+    trace->open_bits &= ~t->bit;
+    t->open = false;
     if (trace->depth > 0) {
-        status = forget_bit(trace, t->bit);
+        status = keep ? STATUS_OK : forget_bit(trace, t->bit);
     } else {
         status = finish_trace(trace);
         trace_close();
     }
-    mem_free(t, sizeof *t);
+    if (!keep) {
+        mem_free(t, sizeof *t);
+    }
     return status;
+}
+
+void
+transform_free(Transform *t)
+{
+    if (transform_is_live(t)) {
+        (void)forget_bit(t->trace, t->bit);
+    }
+    mem_free(t, sizeof *t);
 }
 
 /* After an error: every array still referenced gets its value if it can be computed. */
@@ -337,12 +372,14 @@ void
 transform_abort(Transform *t)
 {
     Trace *trace = t->trace;
-    if (trace != trace_current()) {
+    if (!transform_is_live(t)) {
+        mem_free(t, sizeof *t);
         return;
     }
     ErrRecord saved;
     err_save(&saved);
     trace->depth--;
+    trace->open_bits &= ~t->bit;
     if (trace->depth > 0) {
         (void)forget_bit(trace, t->bit);
     } else {
