@@ -12,6 +12,13 @@ cpu_alloc(Device *self, size_t size)
     return mem_new(size);
 }
 
+static void *
+cpu_alloc_zeroed(Device *self, size_t size)
+{
+    (void)self;
+    return mem_new_zeroed(size);
+}
+
 static void
 cpu_free(Device *self, void *data, size_t size)
 {
@@ -77,6 +84,7 @@ static Device device = {
     .name = "cpu",
     .host_memory = true,
     .alloc = cpu_alloc,
+    .alloc_zeroed = cpu_alloc_zeroed,
     .free = cpu_free,
     .to_host = cpu_to_host,
     .from_host = cpu_from_host,

@@ -1,0 +1,31 @@
+/* backend/cpu/move.h -- moving elements between geometries, for the files of this backend. */
+#ifndef PYARR_BACKEND_CPU_MOVE_H
+#define PYARR_BACKEND_CPU_MOVE_H
+
+#include "backend/cpu/cpu.h"
+
+/* Bytes of work per thread below which waking the pool does not pay. */
+enum { MOVE_GRAIN_BYTES = 512 * 1024 };
+
+/*
+ * out[...] = in[...], cast as NumPy's astype; in is broadcast to out's shape. Uses the pool
+ * when large. The two must not overlap. Fails only on Ctrl-C.
+ */
+Status cpu_move(const Operand *out, const Operand *in);
+
+/* The same with one item size: n elements, any strides. */
+void cpu_copy_run(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n,
+                  int item);
+
+/* y[i * y_step] += x[i * x_step] for n elements; wraps for integers, `or` for bool. */
+typedef void (*AddRun)(char *y, int64_t y_step, const char *x, int64_t x_step, int64_t n);
+AddRun cpu_add_run(DType dtype);
+
+/* in's strides seen through the axes of `shape`, 0 where it repeats. */
+void cpu_broadcast_strides(int ndim, const Operand *in, int64_t *strides);
+
+/* The elements of `in` in C order: in->data itself when they lie so, else a copy in memory that
+ * *block (freed by the caller with mem_free and *size) names. NULL with the error set. */
+char *cpu_contiguous(const Operand *in, void **block, size_t *size);
+
+#endif
