@@ -7,9 +7,10 @@
 #include <assert.h>
 #include <string.h>
 
-/* ---- the arena of nodes under construction (guarded by the interpreter lock) ---- */
+/* ---- the arena of nodes under construction: one a thread, since a kernel that runs between
+ * mark and reset lets other threads record ---- */
 
-static VEC(Node *) arena;
+static _Thread_local VEC(Node *) arena;
 
 int64_t
 arena_mark(void)
@@ -22,6 +23,9 @@ arena_reset(int64_t mark)
 {
     while (arena.size > mark) {
         node_release(vec_pop(&arena));
+    }
+    if (mark == 0) {
+        vec_fini(&arena);
     }
 }
 

@@ -1,0 +1,475 @@
+/* python/transforms.c -- what pyarr/transforms.py drives: traces, pullbacks, custom rules, and
+ * PyTorch's spelling of them. */
+#include "python/pyarr.h"
+
+#include "base/hooks.h"
+#include "base/mem.h"
+#include "graph/trace.h"
+
+/* ---- sequences of arrays ---- */
+
+typedef struct ArrayList {
+    Py_ssize_t count;
+    Array **items; /* owned references; NULL where None was given */
+} ArrayList;
+
+static void
+list_fini(ArrayList *list)
+{
+    for (Py_ssize_t i = 0; i < list->count; i++) {
+        array_release(list->items[i]);
+    }
+    PyMem_Free(list->items);
+}
+
+/* From a Python sequence of arrays or None; -1 with an exception. */
+static int
+list_init(ArrayList *list, PyObject *sequence)
+{
+    list->count = 0;
+    list->items = NULL;
+    PyObject *fast = PySequence_Fast(sequence, "expected a sequence of arrays");
+    if (fast == NULL) {
+        return -1;
+    }
+    const Py_ssize_t n = PySequence_Fast_GET_SIZE(fast);
+    list->items = PyMem_Calloc((size_t)n + 1, sizeof(Array *));
+    if (list->items == NULL) {
+        Py_DECREF(fast);
+        PyErr_NoMemory();
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *item = PySequence_Fast_GET_ITEM(fast, i);
+        if (item != Py_None) {
+            list->items[i] = convert_array(item);
+            if (list->items[i] == NULL) {
+                list->count = i;
+                list_fini(list);
+                Py_DECREF(fast);
+                return -1;
+            }
+        }
+        list->count = i + 1;
+    }
+    Py_DECREF(fast);
+    return 0;
+}
+
+/* A list of new ndarray objects, None for NULL; takes over the references. */
+static PyObject *
+list_wrap(Array **items, Py_ssize_t n)
+{
+    PyObject *out = PyList_New(n);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        PyObject *item = NULL;
+        if (out != NULL) {
+            item = items[i] == NULL ? Py_NewRef(Py_None) : object_wrap(items[i]);
+            items[i] = NULL;
+        }
+        array_release(items[i]);
+        if (out != NULL && item == NULL) {
+            Py_CLEAR(out);
+        } else if (out != NULL) {
+            PyList_SET_ITEM(out, i, item);
+        }
+    }
+    return out;
+}
+
+/* ---- the Transform object ---- */
+
+typedef struct TransformObject {
+    PyObject_HEAD
+    Transform *transform; /* NULL once it is over */
+    bool closed;
+} TransformObject;
+
+static PyTypeObject TransformObject_Type;
+
+static PyObject *
+transform_over(void)
+{
+    PyErr_SetString(PyExc_RuntimeError, "this transform is over");
+    return NULL;
+}
+
+static PyObject *
+transform_new(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    Transform *t = transform_open();
+    if (t == NULL) {
+        return error_raise();
+    }
+    TransformObject *self = PyObject_New(TransformObject, &TransformObject_Type);
+    if (self == NULL) {
+        transform_abort(t);
+        return NULL;
+    }
+    self->transform = t;
+    self->closed = false;
+    return (PyObject *)self;
+}
+
+static void
+transform_dealloc(TransformObject *self)
+{
+    if (self->transform != NULL && self->closed) {
+        transform_free(self->transform);
+    } else if (self->transform != NULL) {
+        transform_abort(self->transform);
+    }
+    PyObject_Free(self);
+}
+
+static PyObject *
+transform_method_argument(TransformObject *self, PyObject *object)
+{
+    if (self->transform == NULL) {
+        return transform_over();
+    }
+    Array *x = convert_array(object);
+    if (x == NULL) {
+        return NULL;
+    }
+    Array *out = transform_argument(self->transform, x);
+    array_release(x);
+    return object_wrap(out);
+}
+
+static PyObject *
+transform_method_pullback(TransformObject *self, PyObject *args, PyObject *kwargs)
+{
+    static char *names[] = {"outs", "cotangents", "args", "conjugate", NULL};
+    PyObject *outs_object, *cotangents_object, *args_object, *result = NULL;
+    int conjugate = 1;
+    if (self->transform == NULL) {
+        return transform_over();
+    }
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|p", names, &outs_object,
+                                     &cotangents_object, &args_object, &conjugate)) {
+        return NULL;
+    }
+    ArrayList outs = {0}, cotangents = {0}, arguments = {0};
+    Array **grads = NULL;
+    if (list_init(&outs, outs_object) < 0 || list_init(&cotangents, cotangents_object) < 0 ||
+        list_init(&arguments, args_object) < 0) {
+        goto done;
+    }
+    if (outs.count != cotangents.count) {
+        PyErr_SetString(PyExc_ValueError, "one cotangent for each result is needed");
+        goto done;
+    }
+    grads = PyMem_Calloc((size_t)arguments.count + 1, sizeof(Array *));
+    if (grads == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    if (transform_pullback(self->transform, (int)outs.count, outs.items, cotangents.items,
+                           (int)arguments.count, arguments.items, conjugate != 0,
+                           grads) != STATUS_OK) {
+        error_raise();
+        goto done;
+    }
+    result = list_wrap(grads, arguments.count);
+done:
+    PyMem_Free(grads);
+    list_fini(&outs);
+    list_fini(&cotangents);
+    list_fini(&arguments);
+    return result;
+}
+
+static PyObject *
+transform_method_close(TransformObject *self, PyObject *args)
+{
+    int keep = 0;
+    if (!PyArg_ParseTuple(args, "|p", &keep)) {
+        return NULL;
+    }
+    if (self->transform == NULL || self->closed) {
+        return transform_over();
+    }
+    const Status status = transform_close(self->transform, keep != 0);
+    self->closed = true;
+    if (!keep) {
+        self->transform = NULL;
+    }
+    if (status != STATUS_OK) {
+        return error_raise();
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+transform_method_abort(TransformObject *self, PyObject *unused)
+{
+    (void)unused;
+    if (self->transform != NULL && !self->closed) {
+        PyObject *type, *value, *traceback;
+        PyErr_Fetch(&type, &value, &traceback);
+        transform_abort(self->transform);
+        self->transform = NULL;
+        PyErr_Restore(type, value, traceback);
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+transform_get_outermost(TransformObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(self->transform != NULL && transform_is_outermost(self->transform));
+}
+
+static PyObject *
+transform_get_live(TransformObject *self, void *closure)
+{
+    (void)closure;
+    return PyBool_FromLong(self->transform != NULL && transform_is_live(self->transform));
+}
+
+static PyMethodDef transform_methods[] = {
+    {"argument", (PyCFunction)transform_method_argument, METH_O,
+     "argument(x)\n--\n\nA fresh differentiated array with x's elements."},
+    {"pullback", (PyCFunction)(void (*)(void))transform_method_pullback,
+     METH_VARARGS | METH_KEYWORDS,
+     "pullback(outs, cotangents, args, conjugate=True)\n--\n\nCotangents of args; None is zero."},
+    {"close", (PyCFunction)transform_method_close, METH_VARARGS,
+     "close(keep=False)\n--\n\nEnd it; the outermost computes what is referenced."},
+    {"abort", (PyCFunction)transform_method_abort, METH_NOARGS,
+     "abort()\n--\n\nEnd it after an error."},
+    {NULL, NULL, 0, NULL}};
+
+static PyGetSetDef transform_getset[] = {
+    {"outermost", (getter)transform_get_outermost, NULL, "Is no other transform open around it?",
+     NULL},
+    {"live", (getter)transform_get_live, NULL, "Is its trace still open on this thread?", NULL},
+    {NULL, NULL, NULL, NULL, NULL}};
+
+static PyTypeObject TransformObject_Type = {
+    PyVarObject_HEAD_INIT(NULL, 0).tp_name = "pyarr._core.Transform",
+    .tp_basicsize = sizeof(TransformObject),
+    .tp_dealloc = (destructor)transform_dealloc,
+    .tp_flags = Py_TPFLAGS_DEFAULT | Py_TPFLAGS_DISALLOW_INSTANTIATION,
+    .tp_doc = "An open derivative; see graph/transform.c.",
+    .tp_methods = transform_methods,
+    .tp_getset = transform_getset,
+};
+
+/* ---- custom rules ---- */
+
+/* host_hooks.backward: rule(g) gives a sequence with an array or None for each argument. */
+static int
+rule_backward(uintptr_t rule, void *cotangent, int narg, void **out)
+{
+    PyObject *g = object_wrap(array_retain(cotangent));
+    PyObject *result = g == NULL ? NULL : PyObject_CallOneArg((PyObject *)rule, g);
+    Py_XDECREF(g);
+    if (result == NULL) {
+        error_from_python();
+        return -1;
+    }
+    ArrayList list;
+    int status = list_init(&list, result);
+    Py_DECREF(result);
+    if (status == 0 && list.count != narg) {
+        PyErr_Format(PyExc_ValueError,
+                     "custom_vjp: the backward rule gave %zd cotangents for %d arguments",
+                     list.count, narg);
+        list_fini(&list);
+        status = -1;
+    }
+    if (status < 0) {
+        error_from_python();
+        return -1;
+    }
+    for (int i = 0; i < narg; i++) {
+        out[i] = list.items[i];
+        list.items[i] = NULL;
+    }
+    list_fini(&list);
+    return 0;
+}
+
+static void
+rule_release(uintptr_t rule)
+{
+    PyGILState_STATE state = PyGILState_Ensure();
+    Py_DECREF((PyObject *)rule);
+    PyGILState_Release(state);
+}
+
+static PyObject *
+core_custom(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *out_object, *args_object, *rule;
+    if (!PyArg_ParseTuple(args, "OOO", &out_object, &args_object, &rule)) {
+        return NULL;
+    }
+    ArrayList list;
+    if (list_init(&list, args_object) < 0) {
+        return NULL;
+    }
+    Array *out = convert_array(out_object), *result = NULL;
+    if (out != NULL) {
+        result = graph_custom(out, list.items, (int)list.count, (uintptr_t)Py_NewRef(rule));
+        if (result == NULL) {
+            error_raise();
+        }
+    }
+    array_release(out);
+    list_fini(&list);
+    return result == NULL ? NULL : object_wrap(result);
+}
+
+/* ---- states and looks ---- */
+
+static PyObject *
+core_is_active(PyObject *module, PyObject *object)
+{
+    (void)module;
+    return PyBool_FromLong(array_object_check(object) && graph_is_active(object_array(object)));
+}
+
+static PyObject *
+core_is_tracing(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyBool_FromLong(graph_is_tracing());
+}
+
+static PyObject *
+core_detach(PyObject *module, PyObject *object)
+{
+    (void)module;
+    Array *x = convert_array(object);
+    if (x == NULL) {
+        return NULL;
+    }
+    Array *out = graph_detach(x);
+    array_release(x);
+    return object_wrap(out);
+}
+
+static PyObject *
+core_export_refusals(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromLongLong(graph_export_refusals());
+}
+
+static PyObject *
+core_set_pin_limit(PyObject *module, PyObject *object)
+{
+    (void)module;
+    const long long bytes = PyLong_AsLongLong(object);
+    if (bytes == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    const int64_t old = trace_pin_limit;
+    graph_set_pin_limit(bytes);
+    return PyLong_FromLongLong(old);
+}
+
+static PyObject *
+core_grad_enabled(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyBool_FromLong(graph_grad_enabled());
+}
+
+static PyObject *
+core_set_grad_enabled(PyObject *module, PyObject *object)
+{
+    (void)module;
+    const int on = PyObject_IsTrue(object);
+    if (on < 0) {
+        return NULL;
+    }
+    const bool old = graph_grad_enabled();
+    graph_set_grad_enabled(on);
+    return PyBool_FromLong(old);
+}
+
+static PyObject *
+core_tape_grad(PyObject *module, PyObject *args)
+{
+    (void)module;
+    PyObject *outs_object, *cotangents_object, *args_object, *result = NULL;
+    int create_graph = 0;
+    if (!PyArg_ParseTuple(args, "OOO|p", &outs_object, &cotangents_object, &args_object,
+                          &create_graph)) {
+        return NULL;
+    }
+    ArrayList outs = {0}, cotangents = {0}, arguments = {0};
+    Array **grads = NULL;
+    if (list_init(&outs, outs_object) < 0 || list_init(&cotangents, cotangents_object) < 0 ||
+        list_init(&arguments, args_object) < 0) {
+        goto done;
+    }
+    if (outs.count != cotangents.count) {
+        PyErr_SetString(PyExc_ValueError, "one cotangent (or None) for each result is needed");
+        goto done;
+    }
+    grads = PyMem_Calloc((size_t)arguments.count + 1, sizeof(Array *));
+    if (grads == NULL) {
+        PyErr_NoMemory();
+        goto done;
+    }
+    if (tape_grad((int)outs.count, outs.items, cotangents.items, (int)arguments.count,
+                  arguments.items, create_graph != 0, grads) != STATUS_OK) {
+        for (Py_ssize_t i = 0; i < arguments.count; i++) {
+            array_release(grads[i]);
+        }
+        error_raise();
+        goto done;
+    }
+    result = list_wrap(grads, arguments.count);
+done:
+    PyMem_Free(grads);
+    list_fini(&outs);
+    list_fini(&cotangents);
+    list_fini(&arguments);
+    return result;
+}
+
+static PyMethodDef functions[] = {
+    {"transform", transform_new, METH_NOARGS, "transform()\n--\n\nOpen a derivative."},
+    {"custom", core_custom, METH_VARARGS,
+     "custom(out, args, rule)\n--\n\nout as a function of args whose backward rule is given."},
+    {"is_active", core_is_active, METH_O,
+     "is_active(x)\n--\n\nDoes x depend on a differentiated argument or on requires_grad?"},
+    {"is_tracing", core_is_tracing, METH_NOARGS,
+     "is_tracing()\n--\n\nIs a function being recorded on this thread?"},
+    {"detach", core_detach, METH_O, "detach(x)\n--\n\nx without its derivative."},
+    {"export_refusals", core_export_refusals, METH_NOARGS,
+     "export_refusals()\n--\n\nHow often an active array was kept from leaving pyarr."},
+    {"set_pin_limit", core_set_pin_limit, METH_O,
+     "set_pin_limit(bytes)\n--\n\nBytes a trace may pin before it evaluates its inactive part; "
+     "returns the old limit."},
+    {"grad_enabled", core_grad_enabled, METH_NOARGS,
+     "grad_enabled()\n--\n\nDo operations on arrays that require grad record?"},
+    {"set_grad_enabled", core_set_grad_enabled, METH_O,
+     "set_grad_enabled(on)\n--\n\nSwitch it for this thread; returns the old state."},
+    {"tape_grad", core_tape_grad, METH_VARARGS,
+     "tape_grad(outs, cotangents, args, create_graph=False)\n--\n\nGradients on the tape."},
+    {NULL, NULL, 0, NULL}};
+
+int
+module_add_transforms(PyObject *module)
+{
+    if (PyType_Ready(&TransformObject_Type) < 0) {
+        return -1;
+    }
+    trace_init();
+    host_hooks.backward = rule_backward;
+    host_hooks.rule_release = rule_release;
+    return PyModule_AddFunctions(module, functions);
+}
