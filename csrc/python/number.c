@@ -2,16 +2,17 @@
 #include "python/functions.h"
 #include "python/object.h"
 
-/* Comparisons with a Python int that does not fit are decided by value, not refused. */
+/* Rows for which a Python int beyond an array's dtype is no error: comparisons and logic decide
+ * by value, and inexact rows compute in a floating dtype that holds it. */
 static bool
-is_comparison(OpCode op)
+takes_any_integer(OpCode op)
 {
-    return op == OP_equal || op == OP_not_equal || op == OP_less || op == OP_less_equal ||
-           op == OP_greater || op == OP_greater_equal;
+    const OpInfo *info = op_info(op);
+    return info->rule == RULE_BOOL || info->cls == CLASS_INEXACT || info->cls == CLASS_FLOAT;
 }
 
-/* A Python int beside an integer array: OverflowError where it does not fit, or for a
- * comparison the same number as a strong int64, or float64 beyond that. 0 / -1. */
+/* A Python int beside an integer array: OverflowError where it does not fit, or the same
+ * number as a strong float64 for rows that take it. 0 / -1. */
 static int
 fit_integer(OpCode op, PyObject *object, Array **operand, const Array *other)
 {
@@ -19,7 +20,7 @@ fit_integer(OpCode op, PyObject *object, Array **operand, const Array *other)
         other->weak != WEAK_NONE || object_check_int(object, other->dtype) == 0) {
         return 0;
     }
-    if (!is_comparison(op)) {
+    if (!takes_any_integer(op)) {
         return -1;
     }
     PyErr_Clear();
@@ -34,6 +35,15 @@ fit_integer(OpCode op, PyObject *object, Array **operand, const Array *other)
     array_release(*operand);
     *operand = wide;
     return 0;
+}
+
+int
+number_fit(OpCode op, PyObject *const *objects, Array **in)
+{
+    if (fit_integer(op, objects[0], &in[0], in[1]) < 0) {
+        return -1;
+    }
+    return fit_integer(op, objects[1], &in[1], in[0]);
 }
 
 /* Both operands as arrays: 1, or 0 for NotImplemented, or -1. */
@@ -56,10 +66,7 @@ take_operands(OpCode op, PyObject *left, PyObject *right, Array **in)
             return -1;
         }
     }
-    if (fit_integer(op, left, &in[0], in[1]) < 0 || fit_integer(op, right, &in[1], in[0]) < 0) {
-        return -1;
-    }
-    return 1;
+    return number_fit(op, objects, in) < 0 ? -1 : 1;
 }
 
 static void

@@ -27,9 +27,7 @@ object_wrap(Array *array)
         }
     }
     self->array = array;
-    self->grad = NULL;
     self->base = NULL;
-    self->leaf = false;
     self->weakrefs = NULL;
     return (PyObject *)self;
 }
@@ -81,10 +79,6 @@ object_dealloc(PyObject *object)
     if (self->weakrefs != NULL) {
         PyObject_ClearWeakRefs(object);
     }
-    if (self->leaf) {
-        autograd_forget(self);
-    }
-    Py_CLEAR(self->grad);
     Py_CLEAR(self->base);
     array_release(self->array);
     if (free_count < FREE_MAX) {

@@ -33,8 +33,11 @@ Array *object_export_value(Array *array, const char *what);
 /* The one element of a concrete or recorded array for printing and hashing, never refused. */
 PyObject *object_item(Array *array);
 
-/* NumPy's text for a binary function of an array's comparison, used by several files. */
+/* number.c: a binary operator of any two objects; NotImplemented for foreign types. */
 PyObject *number_binary(OpCode op, PyObject *left, PyObject *right);
+/* Python ints among two operands that do not fit the other's dtype: OverflowError, or in[i]
+ * replaced. 0 / -1. */
+int number_fit(OpCode op, PyObject *const *objects, Array **in);
 
 /* subscript.c */
 PyObject *subscript_get(PyObject *self, PyObject *key);
@@ -45,12 +48,8 @@ int subscript_add(PyObject *self, PyObject *key, PyObject *value);
 /* dst[...] = value for any Python value, with the checks of assignment. 0 / -1. */
 int subscript_assign(Array *dst, PyObject *value);
 
-/* autograd.c */
-void autograd_forget(ArrayObject *object);
-PyObject *autograd_requires_grad_(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
-                                  PyObject *kwnames);
-PyObject *autograd_backward(PyObject *self, PyObject *const *args, Py_ssize_t nargs,
-                            PyObject *kwnames);
+/* text.c: __format__ */
+PyObject *array_format(PyObject *self, PyObject *spec);
 
 /* attributes.c: the type of x.flags, and x.shape = value */
 extern PyTypeObject FlagsObject_Type;

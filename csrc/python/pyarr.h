@@ -12,9 +12,7 @@
 typedef struct ArrayObject {
     PyObject_HEAD
     Array *array;
-    PyObject *grad;     /* .grad of PyTorch's spelling, or NULL */
     PyObject *base;     /* the array this is a view of, or NULL */
-    bool leaf;          /* known to autograd.c as a leaf that collects .grad */
     PyObject *weakrefs;
 } ArrayObject;
 

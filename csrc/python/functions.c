@@ -1,0 +1,901 @@
+/* python/functions.c -- products, joining, selection and sorting with NumPy's signatures, and
+ * the doors through which Python reaches every row of the table. */
+#include "python/functions.h"
+
+#include "base/mem.h"
+
+#include "backend/backend.h"
+
+#include <string.h>
+
+Array *
+function_flat(Array *x)
+{
+    const int64_t shape[1] = {-1};
+    return graph_reshape(x, 1, x->size == 0 ? (const int64_t[1]){0} : shape);
+}
+
+Status
+function_common(Array *const *in, int n, Array **out)
+{
+    DType dtypes[CALL_MAX_INPUTS];
+    Weak weak[CALL_MAX_INPUTS];
+    for (int i = 0; i < n; i++) {
+        dtypes[i] = in[i]->dtype;
+        weak[i] = in[i]->weak;
+        out[i] = NULL;
+    }
+    const DType dtype = dtype_result(dtypes, weak, n);
+    for (int i = 0; i < n; i++) {
+        out[i] = graph_cast(in[i], dtype, false);
+        if (out[i] == NULL) {
+            return STATUS_ERROR;
+        }
+    }
+    return STATUS_OK;
+}
+
+static void
+release_all(Array *const *arrays, int n)
+{
+    for (int i = 0; i < n; i++) {
+        array_release(arrays[i]);
+    }
+}
+
+/* ---- products ---- */
+
+static Status
+matmul_check(const Array *a, const Array *b)
+{
+    const Array *in[2] = {a, b};
+    for (int i = 0; i < 2; i++) {
+        if (in[i]->ndim == 0) {
+            return err_set(ERR_VALUE,
+                           "matmul: Input operand %d does not have enough dimensions (has 0, gufunc "
+                           "core with signature (n?,k),(k,m?)->(n?,m?) requires 1)",
+                           i);
+        }
+    }
+    const int64_t ka = a->shape[a->ndim - 1];
+    const int64_t kb = b->shape[b->ndim == 1 ? 0 : b->ndim - 2];
+    if (ka != kb) {
+        char ta[256], tb[256];
+        return err_set(ERR_SHAPE, "matmul: shapes %s and %s: %lld does not match %lld",
+                       shape_text(a->ndim, a->shape, ta, sizeof ta),
+                       shape_text(b->ndim, b->shape, tb, sizeof tb), (long long)ka, (long long)kb);
+    }
+    return STATUS_OK;
+}
+
+/* Both with the axes that matmul adds to vectors. */
+static Status
+matmul_expand(Array **in, bool *row, bool *column)
+{
+    *row = in[0]->ndim == 1;
+    *column = in[1]->ndim == 1;
+    const bool expand[2] = {*row, *column};
+    for (int i = 0; i < 2; i++) {
+        if (expand[i]) {
+            Array *wide = view_expand(in[i], i);
+            if (wide == NULL) {
+                return STATUS_ERROR;
+            }
+            array_release(in[i]);
+            in[i] = wide;
+        }
+    }
+    return STATUS_OK;
+}
+
+Array *
+function_apply_matmul(Array *a, Array *b)
+{
+    Array *in[2] = {NULL, NULL};
+    Array *operands[2] = {a, b};
+    Array *product = NULL, *result = NULL;
+    bool row, column;
+    if (matmul_check(a, b) != STATUS_OK || function_common(operands, 2, in) != STATUS_OK ||
+        matmul_expand(in, &row, &column) != STATUS_OK) {
+        goto done;
+    }
+    product = graph_apply(OP_matmul, in, 2, NULL, 0);
+    if (product == NULL || !(row || column)) {
+        result = product;
+        product = NULL;
+        goto done;
+    }
+    int axes[2], n = 0;
+    if (row) {
+        axes[n++] = product->ndim - 2;
+    }
+    if (column) {
+        axes[n++] = product->ndim - 1;
+    }
+    result = view_squeeze(product, n, axes);
+done:
+    release_all(in, 2);
+    array_release(product);
+    return result;
+}
+
+/* Two array-likes as arrays; -1 with an exception and none held. */
+static int
+take_two(PyObject *const *v, Array **in)
+{
+    in[0] = object_operand(v[0]);
+    in[1] = in[0] == NULL ? NULL : object_operand(v[1]);
+    if (in[1] == NULL) {
+        array_release(in[0]);
+        return -1;
+    }
+    return 0;
+}
+
+FUNCTION(matmul)
+{
+    static const Signature signature = {"matmul", 3, 2, 3, {"x1", "x2", "out"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    Array *in[2];
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || take_two(v, in) < 0) {
+        return NULL;
+    }
+    Array *result = function_apply_matmul(in[0], in[1]);
+    release_all(in, 2);
+    return object_store(v[2], result, "matmul", 'k');
+}
+
+FUNCTION(dot)
+{
+    static const Signature signature = {"dot", 3, 2, 3, {"a", "b", "out"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    Array *in[2];
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || take_two(v, in) < 0) {
+        return NULL;
+    }
+    if (in[1]->ndim > 2 || (in[0]->ndim > 2 && in[1]->ndim == 2)) {
+        release_all(in, 2);
+        return args_call_python("dot", args, nargs, kwnames);
+    }
+    Array *result;
+    if (in[0]->ndim == 0 || in[1]->ndim == 0) {
+        result = graph_apply(OP_multiply, in, 2, NULL, 0);
+    } else {
+        result = function_apply_matmul(in[0], in[1]);
+        if (result == NULL && err_kind() == ERR_SHAPE) {
+            char ta[256], tb[256];
+            const Array *a = in[0], *b = in[1];
+            const int at = b->ndim == 1 ? 0 : b->ndim - 2;
+            err_set(ERR_SHAPE, "shapes %s and %s not aligned: %lld (dim %d) != %lld (dim %d)",
+                    shape_text(a->ndim, a->shape, ta, sizeof ta),
+                    shape_text(b->ndim, b->shape, tb, sizeof tb),
+                    (long long)a->shape[a->ndim - 1], a->ndim - 1, (long long)b->shape[at], at);
+        }
+    }
+    release_all(in, 2);
+    return object_store(v[2], result, "dot", 'k');
+}
+
+/* ---- selection ---- */
+
+/* The indices of true elements as a tuple of 1-d arrays, one for each axis. */
+static PyObject *
+nonzero_tuple(Array *x)
+{
+    if (x->ndim == 0) {
+        PyErr_SetString(PyExc_ValueError, "Calling nonzero on 0d arrays is not allowed. Use "
+                                          "np.atleast_1d(scalar).nonzero() instead.");
+        return NULL;
+    }
+    Array *found = graph_apply1(OP_nonzero, x);
+    if (found == NULL) {
+        return error_raise();
+    }
+    PyObject *tuple = PyTuple_New(x->ndim);
+    for (int i = 0; tuple != NULL && i < x->ndim; i++) {
+        PyObject *column = object_wrap(view_index(found, 1, i));
+        if (column == NULL) {
+            Py_CLEAR(tuple);
+        } else {
+            PyTuple_SET_ITEM(tuple, i, column);
+        }
+    }
+    array_release(found);
+    return tuple;
+}
+
+FUNCTION(nonzero)
+{
+    static const Signature signature = {"nonzero", 1, 1, 1, {"a"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0) {
+        return NULL;
+    }
+    Array *x = object_operand(v[0]);
+    PyObject *result = x == NULL ? NULL : nonzero_tuple(x);
+    array_release(x);
+    return result;
+}
+
+FUNCTION(where)
+{
+    static const Signature signature = {"where", 3, 1, 3, {"condition", "x", "y"}};
+    PyObject *v[ARGS_MAX];
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0) {
+        return NULL;
+    }
+    if (v[1] == NULL && v[2] == NULL) {
+        return function_nonzero(self, v, 1, NULL);
+    }
+    if (v[1] == NULL || v[2] == NULL) {
+        PyErr_SetString(PyExc_ValueError, "either both or neither of x and y should be given");
+        return NULL;
+    }
+    Array *in[3] = {NULL, NULL, NULL};
+    PyObject *result = NULL;
+    for (int i = 0; i < 3; i++) {
+        in[i] = object_operand(v[i]);
+        if (in[i] == NULL) {
+            goto done;
+        }
+    }
+    if (in[0]->dtype != DT_bool) {
+        Array *truth = graph_cast(in[0], DT_bool, false);
+        if (truth == NULL) {
+            error_raise();
+            goto done;
+        }
+        array_release(in[0]);
+        in[0] = truth;
+    }
+    result = object_wrap_result(graph_apply(OP_where, in, 3, NULL, 0));
+done:
+    release_all(in, 3);
+    return result;
+}
+
+/* Indices outside [0, size) brought inside by mode= "wrap" or "clip". Takes over `index`. */
+static Array *
+take_mode(Array *index, PyObject *mode, int64_t size)
+{
+    if (index == NULL || mode == NULL || PyUnicode_CompareWithASCIIString(mode, "raise") == 0) {
+        return index;
+    }
+    Array *result = NULL;
+    Array *high = NULL, *low = NULL;
+    const int64_t zero = 0;
+    if (PyUnicode_CompareWithASCIIString(mode, "wrap") == 0) {
+        high = array_new_scalar(DT_i64, WEAK_NONE, &size);
+        result = high == NULL ? NULL : graph_apply2(OP_remainder, index, high);
+    } else if (PyUnicode_CompareWithASCIIString(mode, "clip") == 0) {
+        const int64_t last = size - 1;
+        high = array_new_scalar(DT_i64, WEAK_NONE, &last);
+        low = array_new_scalar(DT_i64, WEAK_NONE, &zero);
+        if (high != NULL && low != NULL) {
+            Array *in[3] = {index, low, high};
+            result = graph_apply(OP_clip, in, 3, NULL, 0);
+        }
+    } else {
+        err_set(ERR_VALUE, "clipmode must be one of 'clip', 'raise', or 'wrap'");
+    }
+    array_release(high);
+    array_release(low);
+    array_release(index);
+    return result;
+}
+
+static Array *
+take_index(PyObject *object)
+{
+    Array *given = object_operand(object);
+    if (given == NULL) {
+        return NULL;
+    }
+    Array *index = NULL;
+    if (given->dtype != DT_bool && !dtype_is_integer(given->dtype) && given->size > 0) {
+        PyErr_Format(PyExc_TypeError,
+                     "Cannot cast array data from dtype('%s') to dtype('int64') according to the "
+                     "rule 'safe'",
+                     dtype_info(given->dtype)->name);
+    } else {
+        index = graph_cast(given, DT_i64, false);
+        if (index == NULL) {
+            error_raise();
+        }
+    }
+    array_release(given);
+    return index;
+}
+
+FUNCTION(take)
+{
+    static const Signature signature = {"take", 5, 2, 5, {"a", "indices", "axis", "out", "mode"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0) {
+        return NULL;
+    }
+    if (v[4] != NULL && !PyUnicode_Check(v[4])) {
+        PyErr_SetString(PyExc_TypeError, "clipmode must be a string");
+        return NULL;
+    }
+    Array *given = object_operand(v[0]);
+    if (given == NULL) {
+        return NULL;
+    }
+    Array *in[2] = {NULL, NULL};
+    Array *result = NULL;
+    int at = 0;
+    const bool flat = v[2] == NULL || v[2] == Py_None || given->ndim == 0;
+    if (!flat && args_axis(v[2], given->ndim, &at) < 0) {
+        array_release(given);
+        return NULL;
+    }
+    in[0] = flat ? function_flat(given) : array_retain(given);
+    array_release(given);
+    if (in[0] == NULL) {
+        return error_raise();
+    }
+    in[1] = take_index(v[1]);
+    if (in[1] == NULL) {
+        array_release(in[0]);
+        return NULL;
+    }
+    in[1] = take_mode(in[1], v[4], in[0]->shape[at]);
+    const int64_t axis = at;
+    if (in[1] != NULL) {
+        if (in[0]->shape[at] == 0 && in[1]->size > 0) {
+            err_set(ERR_INDEX, "cannot do a non-empty take from an empty axes.");
+        } else {
+            result = graph_apply(OP_gather, in, 2, &axis, 1);
+        }
+    }
+    release_all(in, 2);
+    return object_store(v[3], result, "take", 'k');
+}
+
+FUNCTION(diagonal)
+{
+    static const Signature signature = {"diagonal", 4, 1, 4, {"a", "offset", "axis1", "axis2"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    int64_t offset, axis1, axis2;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_int64(v[1], 0, &offset) < 0 ||
+        args_int64(v[2], 0, &axis1) < 0 || args_int64(v[3], 1, &axis2) < 0) {
+        return NULL;
+    }
+    Array *x = object_operand(v[0]);
+    if (x == NULL) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    int a1, a2;
+    if (x->ndim < 2) {
+        PyErr_SetString(PyExc_ValueError, "diag requires an array of at least two dimensions");
+    } else if (axis_normalise(axis1, x->ndim, &a1) != STATUS_OK ||
+               axis_normalise(axis2, x->ndim, &a2) != STATUS_OK) {
+        error_raise();
+    } else if (a1 == a2) {
+        PyErr_SetString(PyExc_ValueError, "axis1 and axis2 cannot be the same");
+    } else {
+        Array *view = view_diagonal(x, offset, a1, a2);
+        if (view != NULL) {
+            view->readonly = true; /* as NumPy's */
+        }
+        result = view == NULL ? error_raise() : object_wrap_view(view, v[0]);
+    }
+    array_release(x);
+    return result;
+}
+
+/* ---- joining ---- */
+
+/* Join n arrays of one dtype along `axis`, in groups when they are many. */
+static Array *
+join(Array *const *in, int64_t n, int64_t axis)
+{
+    enum { GROUP = 32 };
+    if (n <= GROUP) {
+        return graph_apply(OP_concatenate, in, (int)n, &axis, 1);
+    }
+    const int64_t groups = (n + GROUP - 1) / GROUP;
+    Array **parts = mem_new_array(groups, sizeof *parts);
+    if (parts == NULL) {
+        return NULL;
+    }
+    Array *result = NULL;
+    int64_t made = 0;
+    for (; made < groups; made++) {
+        const int64_t from = made * GROUP;
+        const int64_t count = n - from < GROUP ? n - from : GROUP;
+        parts[made] = graph_apply(OP_concatenate, in + from, (int)count, &axis, 1);
+        if (parts[made] == NULL) {
+            break;
+        }
+    }
+    if (made == groups) {
+        result = join(parts, groups, axis);
+    }
+    for (int64_t i = 0; i < made; i++) {
+        array_release(parts[i]);
+    }
+    mem_free(parts, (size_t)groups * sizeof *parts);
+    return result;
+}
+
+/* The dtype that holds all, weak scalars counting as such. */
+static DType
+common_dtype(Array *const *in, int64_t n)
+{
+    DType dtype = in[0]->dtype;
+    for (int64_t i = 1; i < n; i++) {
+        dtype = dtype_promote(dtype, in[i]->dtype);
+    }
+    return dtype;
+}
+
+static Status
+prepare_join(Array **in, int64_t n, bool flat, DType dtype)
+{
+    for (int64_t i = 0; i < n; i++) {
+        if (in[i]->ndim == 0 && !flat) {
+            return err_set(ERR_VALUE, "zero-dimensional arrays cannot be concatenated");
+        }
+        if (in[i]->ndim != in[0]->ndim && !flat) {
+            return err_set(ERR_SHAPE,
+                           "all the input arrays must have same number of dimensions, but the "
+                           "array at index 0 has %d dimension(s) and the array at index %lld has "
+                           "%d dimension(s)",
+                           in[0]->ndim, (long long)i, in[i]->ndim);
+        }
+        Array *line = flat ? function_flat(in[i]) : array_retain(in[i]);
+        Array *cast = line == NULL ? NULL : graph_cast(line, dtype, false);
+        array_release(line);
+        if (cast == NULL) {
+            return STATUS_ERROR;
+        }
+        array_release(in[i]);
+        in[i] = cast;
+    }
+    return STATUS_OK;
+}
+
+/* Do all agree in the axes but `axis`? NumPy's message where not. */
+static Status
+check_join(Array *const *in, int64_t n, int axis)
+{
+    for (int64_t i = 1; i < n; i++) {
+        for (int d = 0; d < in[0]->ndim; d++) {
+            if (d != axis && in[i]->shape[d] != in[0]->shape[d]) {
+                return err_set(ERR_SHAPE,
+                               "all the input array dimensions except for the concatenation axis "
+                               "must match exactly, but along dimension %d, the array at index 0 "
+                               "has size %lld and the array at index %lld has size %lld",
+                               d, (long long)in[0]->shape[d], (long long)i,
+                               (long long)in[i]->shape[d]);
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+static Array *
+concatenate_arrays(Array **in, int64_t n, bool flat, int64_t axis_given, DType dtype, char casting)
+{
+    if (dtype != DTYPE_COUNT) {
+        for (int64_t i = 0; i < n; i++) {
+            if (!dtype_can_cast(in[i]->dtype, dtype, casting)) {
+                return err_null(ERR_TYPE, "Cannot cast array data from dtype('%s') to dtype('%s')",
+                                dtype_info(in[i]->dtype)->name, dtype_info(dtype)->name);
+            }
+        }
+    }
+    int axis = 0;
+    if (prepare_join(in, n, flat, dtype == DTYPE_COUNT ? common_dtype(in, n) : dtype) !=
+            STATUS_OK ||
+        (!flat && axis_normalise(axis_given, in[0]->ndim, &axis) != STATUS_OK) ||
+        check_join(in, n, axis) != STATUS_OK) {
+        return NULL;
+    }
+    return join(in, n, axis);
+}
+
+FUNCTION(concatenate)
+{
+    static const Signature signature = {
+        "concatenate", 5, 1, 3, {"arrays", "axis", "out", "dtype", "casting"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    DType dtype;
+    char casting = 'k';
+    int64_t axis = 0;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_dtype(v[3], &dtype) < 0 ||
+        args_casting(v[4], &casting) < 0) {
+        return NULL;
+    }
+    const bool flat = v[1] == Py_None;
+    if (!flat && args_int64(v[1], 0, &axis) < 0) {
+        return NULL;
+    }
+    PyObject *list = PySequence_Fast(v[0], "The first input argument needs to be a sequence");
+    if (list == NULL) {
+        return NULL;
+    }
+    const Py_ssize_t n = PySequence_Fast_GET_SIZE(list);
+    PyObject *wrapped = NULL;
+    int64_t taken = 0;
+    Array **in = NULL;
+    if (n == 0) {
+        PyErr_SetString(PyExc_ValueError, "need at least one array to concatenate");
+    } else if ((in = mem_new_array(n, sizeof *in)) == NULL) {
+        error_raise();
+    } else {
+        for (; taken < n; taken++) {
+            in[taken] = object_operand(PySequence_Fast_GET_ITEM(list, taken));
+            if (in[taken] == NULL) {
+                break;
+            }
+        }
+    }
+    if (in != NULL && taken == n) {
+        Array *result = concatenate_arrays(in, n, flat, axis, dtype, casting);
+        wrapped = result == NULL         ? error_raise()
+                  : v[2] == NULL || v[2] == Py_None ? object_wrap(result)
+                                         : object_store(v[2], result, "concatenate", casting);
+    }
+    for (int64_t i = 0; i < taken; i++) {
+        array_release(in[i]);
+    }
+    mem_free(in, (size_t)n * sizeof *in);
+    Py_DECREF(list);
+    return wrapped;
+}
+
+/* ---- sorting ---- */
+
+static int
+sort_stable(PyObject *kind, PyObject *stable, bool *out)
+{
+    if (args_bool(stable, false, out) < 0) {
+        return -1;
+    }
+    if (kind == NULL || kind == Py_None) {
+        return 0;
+    }
+    static const char *const kinds[] = {"quicksort", "heapsort", "mergesort", "stable"};
+    for (int i = 0; PyUnicode_Check(kind) && i < 4; i++) {
+        if (PyUnicode_CompareWithASCIIString(kind, kinds[i]) == 0) {
+            *out = *out || i >= 2;
+            return 0;
+        }
+    }
+    PyErr_Format(PyExc_ValueError,
+                 "sort kind must be one of 'quick', 'heap', or 'stable' (got %R)", kind);
+    return -1;
+}
+
+/* (a, axis=-1, kind=None, order=None, *, stable=None) */
+static PyObject *
+sort_bound(OpCode op, const Signature *s, PyObject *const *args, Py_ssize_t nargs,
+           PyObject *kwnames)
+{
+    PyObject *v[ARGS_MAX];
+    bool stable;
+    if (args_bind(s, args, nargs, kwnames, v) < 0 || sort_stable(v[2], v[4], &stable) < 0) {
+        return NULL;
+    }
+    if (v[3] != NULL && v[3] != Py_None) {
+        PyErr_SetString(PyExc_ValueError, "Cannot specify order when the array has no fields.");
+        return NULL;
+    }
+    Array *given = object_operand(v[0]);
+    if (given == NULL) {
+        return NULL;
+    }
+    const bool flat = v[1] == Py_None;
+    Array *x = flat || (given->ndim == 0 && op == OP_argsort) ? function_flat(given)
+                                                              : array_retain(given);
+    array_release(given);
+    if (x == NULL) {
+        return error_raise();
+    }
+    int axis = x->ndim - 1;
+    if (!flat && (x->ndim == 0 || v[1] != NULL) &&
+        args_axis(v[1] == NULL ? NULL : v[1], x->ndim, &axis) < 0) {
+        array_release(x);
+        return NULL;
+    }
+    const int64_t params[2] = {axis, stable};
+    Array *result = graph_apply(op, &x, 1, params, 2);
+    array_release(x);
+    return object_wrap(result);
+}
+
+FUNCTION(sort)
+{
+    static const Signature signature = {
+        "sort", 5, 1, 4, {"a", "axis", "kind", "order", "stable"}};
+    (void)self;
+    return sort_bound(OP_sort, &signature, args, nargs, kwnames);
+}
+
+FUNCTION(argsort)
+{
+    static const Signature signature = {
+        "argsort", 5, 1, 4, {"a", "axis", "kind", "order", "stable"}};
+    (void)self;
+    return sort_bound(OP_argsort, &signature, args, nargs, kwnames);
+}
+
+FUNCTION(searchsorted)
+{
+    static const Signature signature = {
+        "searchsorted", 4, 2, 4, {"a", "v", "side", "sorter"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0) {
+        return NULL;
+    }
+    int64_t right = 0;
+    if (v[2] != NULL) {
+        right = PyUnicode_Check(v[2]) && PyUnicode_CompareWithASCIIString(v[2], "right") == 0;
+        if (!right &&
+            !(PyUnicode_Check(v[2]) && PyUnicode_CompareWithASCIIString(v[2], "left") == 0)) {
+            PyErr_Format(PyExc_ValueError, "search side must be 'left' or 'right' (got %R)", v[2]);
+            return NULL;
+        }
+    }
+    Array *in[2], *common[2] = {NULL, NULL};
+    PyObject *result = NULL;
+    if (v[3] != NULL && v[3] != Py_None) {
+        PyObject *pair[2] = {v[0], v[3]};
+        PyObject *sorted = function_take(NULL, pair, 2, NULL);
+        if (sorted == NULL) {
+            return NULL;
+        }
+        PyObject *again[3] = {sorted, v[1], v[2]};
+        result = function_searchsorted(NULL, again, v[2] == NULL ? 2 : 3, NULL);
+        Py_DECREF(sorted);
+        return result;
+    }
+    if (take_two(v, in) < 0) {
+        return NULL;
+    }
+    if (in[0]->ndim != 1) {
+        PyErr_SetString(PyExc_ValueError, "object of too small depth for desired array");
+    } else if (function_common(in, 2, common) != STATUS_OK) {
+        error_raise();
+    } else {
+        result = object_wrap_result(graph_apply(OP_searchsorted, common, 2, &right, 1));
+    }
+    release_all(in, 2);
+    release_all(common, 2);
+    return result;
+}
+
+/* ---- every row of the table ---- */
+
+static const char *const class_words[] = {"all",     "number", "real",    "realnum", "inexact",
+                                          "float",   "integer", "bits",    "special"};
+static const char *const axes_words[] = {"elementwise", "view",   "assign", "reduce",
+                                         "scan",        "matmul", "concat", "gather",
+                                         "scatter",     "along",  "last2",  "opaque"};
+
+static PyObject *
+op_record(OpCode op)
+{
+    const OpInfo *info = op_info(op);
+    const bool elementwise = op_is_elementwise(op);
+    return Py_BuildValue(
+        "{s:s,s:i,s:O,s:s,s:s,s:O,s:O,s:O,s:O,s:O,s:O,s:s}", "name", info->name, "nin",
+        (int)info->nin, "elementwise", elementwise ? Py_True : Py_False, "class",
+        elementwise ? class_words[info->cls] : "", "axes", axes_words[info->axis_map],
+        "ufunc", info->flags & FLAG_UFUNC ? Py_True : Py_False, "differentiable",
+        info->flags & FLAG_NONDIFF ? Py_False : Py_True, "linear",
+        info->flags & FLAG_LINEAR ? Py_True : Py_False, "internal",
+        info->flags & FLAG_INTERNAL ? Py_True : Py_False, "singular",
+        info->flags & FLAG_SINGULAR ? Py_True : Py_False, "may_fail",
+        info->flags & FLAG_MAY_FAIL ? Py_True : Py_False, "doc", info->doc);
+}
+
+static PyObject *
+functions_ops(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    PyObject *list = PyList_New(0);
+    for (int op = 0; list != NULL && op < OP_COUNT; op++) {
+        PyObject *record = op_record((OpCode)op);
+        if (record == NULL || PyList_Append(list, record) < 0) {
+            Py_CLEAR(list);
+        }
+        Py_XDECREF(record);
+    }
+    return list;
+}
+
+/* A sequence of ints as primitive parameters. Their number, or -1. */
+static int
+take_params(PyObject *object, int64_t *params, int capacity)
+{
+    if (object == NULL || object == Py_None) {
+        return 0;
+    }
+    PyObject *list = PySequence_Fast(object, "apply: params must be a sequence of ints");
+    if (list == NULL) {
+        return -1;
+    }
+    const Py_ssize_t n = PySequence_Fast_GET_SIZE(list);
+    int status = n > capacity ? -1 : (int)n;
+    if (n > capacity) {
+        PyErr_SetString(PyExc_ValueError, "apply: too many params");
+    }
+    for (Py_ssize_t i = 0; status >= 0 && i < n; i++) {
+        if (args_int64(PySequence_Fast_GET_ITEM(list, i), 0, &params[i]) < 0) {
+            status = -1;
+        }
+    }
+    Py_DECREF(list);
+    return status;
+}
+
+static PyObject *
+functions_apply(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    enum { MAX_PARAMS = 3 * ARRAY_MAX_NDIM };
+    (void)module;
+    int64_t params[MAX_PARAMS];
+    Array *in[CALL_MAX_INPUTS];
+    PyObject *params_object = NULL;
+    if (kwnames != NULL && PyTuple_GET_SIZE(kwnames) > 0) {
+        if (PyTuple_GET_SIZE(kwnames) > 1 ||
+            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "params") != 0) {
+            PyErr_SetString(PyExc_TypeError, "apply() has one keyword argument, params");
+            return NULL;
+        }
+        params_object = args[nargs];
+    }
+    const char *name = nargs > 0 && PyUnicode_Check(args[0]) ? PyUnicode_AsUTF8(args[0]) : NULL;
+    if (name == NULL) {
+        if (!PyErr_Occurred()) {
+            PyErr_SetString(PyExc_TypeError, "apply() needs the name of an op and its arrays");
+        }
+        return NULL;
+    }
+    const OpCode op = op_find(name);
+    const int nin = (int)nargs - 1;
+    if (op == OP_COUNT) {
+        return PyErr_Format(PyExc_ValueError, "apply: there is no op '%s'", name);
+    }
+    if (nin > CALL_MAX_INPUTS || (op_info(op)->nin >= 0 && op_info(op)->nin != nin)) {
+        return PyErr_Format(PyExc_TypeError, "apply: op '%s' takes %d arrays (%d given)", name,
+                            (int)op_info(op)->nin, nin);
+    }
+    const int nparams = take_params(params_object, params, MAX_PARAMS);
+    if (nparams < 0) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    int taken = 0;
+    for (; taken < nin; taken++) {
+        in[taken] = object_operand(args[taken + 1]);
+        if (in[taken] == NULL) {
+            break;
+        }
+    }
+    if (taken == nin) {
+        result = object_wrap_result(graph_apply(op, in, nin, params, nparams));
+    }
+    release_all(in, taken);
+    return result;
+}
+
+PyDoc_STRVAR(ops_doc, "ops()\n--\n\nThe rows of the op table: a list of dicts.\n\n"
+                      ">>> from pyarr import _core\n"
+                      ">>> [op[\"name\"] for op in _core.ops()][:2]\n"
+                      "['add', 'subtract']\n");
+PyDoc_STRVAR(apply_doc, "apply(name, *arrays, params=())\n--\n\n"
+                        "Apply one op of the table, by its name.\n\n"
+                        ">>> from pyarr import _core\n"
+                        ">>> _core.apply(\"sum\", [1.0, 2.0], params=(0, 1, 0))\n"
+                        "array(3.)\n");
+
+#define ROW(name, doc)                                                                             \
+    {#name, (PyCFunction)(void (*)(void))function_##name, METH_FASTCALL | METH_KEYWORDS, doc}
+
+static PyMethodDef functions[] = {
+    ROW(sum, "sum(a, axis=None, dtype=None, out=None, keepdims=False, initial=0, where=True)\n"
+             "--\n\nSum of elements over the given axes, as numpy.sum.\n\n"
+             "Shapes: the axes go away, or have size 1 with keepdims. Integers add up in 64 bits.\n"
+             "AxisError for axes that `a` lacks, TypeError for an `out` that can't hold it.\n\n"
+             ">>> import pyarr as pa\n>>> pa.sum([[1.0, 2.0], [3.0, 4.0]], axis=0)\n"
+             "array([4., 6.])\n"),
+    ROW(prod, "prod(a, axis=None, dtype=None, out=None, keepdims=False, initial=1, where=True)\n"
+              "--\n\nProduct of elements over the given axes, as numpy.prod.\n\n"
+              ">>> import pyarr as pa\n>>> pa.prod([2.0, 3.0])\narray(6.)\n"),
+    ROW(min, "min(a, axis=None, out=None, keepdims=False, initial=None, where=True)\n--\n\n"
+             "Least element over the given axes, NaN if any is NaN. ValueError when there is\n"
+             "none. In the derivative ties share equally.\n\n"
+             ">>> import pyarr as pa\n>>> pa.min([2.0, 3.0])\narray(2.)\n"),
+    ROW(max, "max(a, axis=None, out=None, keepdims=False, initial=None, where=True)\n--\n\n"
+             "Greatest element over the given axes, NaN if any is NaN. ValueError when there is\n"
+             "none. In the derivative ties share equally.\n\n"
+             ">>> import pyarr as pa\n>>> pa.max([2.0, 3.0])\narray(3.)\n"),
+    ROW(any, "any(a, axis=None, out=None, keepdims=False, *, where=True)\n--\n\n"
+             "Is any element over the given axes true (not zero)?\n\n"
+             ">>> import pyarr as pa\n>>> pa.any([0.0, 3.0])\narray(True)\n"),
+    ROW(all, "all(a, axis=None, out=None, keepdims=False, *, where=True)\n--\n\n"
+             "Are all elements over the given axes true (not zero)?\n\n"
+             ">>> import pyarr as pa\n>>> pa.all([0.0, 3.0])\narray(False)\n"),
+    ROW(argmin, "argmin(a, axis=None, out=None, *, keepdims=False)\n--\n\n"
+                "Index of the least element along an axis, of the first of equals; of the first\n"
+                "NaN. ValueError for no elements.\n\n"
+                ">>> import pyarr as pa\n>>> pa.argmin([3.0, 2.0])\narray(1)\n"),
+    ROW(argmax, "argmax(a, axis=None, out=None, *, keepdims=False)\n--\n\n"
+                "Index of the greatest element along an axis, of the first of equals; of the\n"
+                "first NaN. ValueError for no elements.\n\n"
+                ">>> import pyarr as pa\n>>> pa.argmax([3.0, 2.0])\narray(0)\n"),
+    ROW(cumsum, "cumsum(a, axis=None, dtype=None, out=None)\n--\n\n"
+                "Cumulative sum along an axis, or of the flattened array.\n\n"
+                ">>> import pyarr as pa\n>>> pa.cumsum([1.0, 2.0])\narray([1., 3.])\n"),
+    ROW(cumprod, "cumprod(a, axis=None, dtype=None, out=None)\n--\n\n"
+                 "Cumulative product along an axis, or of the flattened array.\n\n"
+                 ">>> import pyarr as pa\n>>> pa.cumprod([2.0, 3.0])\narray([2., 6.])\n"),
+    ROW(matmul, "matmul(x1, x2, out=None)\n--\n\n"
+                "Matrix product; stacks of matrices (..., n, k) and (..., k, m) broadcast; a\n"
+                "vector is a row on the left, a column on the right. ValueError when the inner\n"
+                "sizes differ or an operand is a scalar.\n\n"
+                ">>> import pyarr as pa\n>>> pa.matmul([[1.0, 2.0]], [3.0, 4.0])\n"
+                "array([11.])\n"),
+    ROW(dot, "dot(a, b, out=None)\n--\n\n"
+             "Dot product over the last axis of `a` and the second last of `b`, as numpy.dot.\n\n"
+             ">>> import pyarr as pa\n>>> pa.dot([1.0, 2.0], [3.0, 4.0])\narray(11.)\n"),
+    ROW(where, "where(condition, x, y)\n--\n\n"
+               "x where the condition is true, else y; shapes broadcast. With the condition\n"
+               "alone the indices of its true elements. The derivative never takes a NaN or\n"
+               "infinity from the branch that was not taken.\n\n"
+               ">>> import pyarr as pa\n>>> pa.where([True, False], 1.0, 2.0)\n"
+               "array([1., 2.])\n"),
+    ROW(nonzero, "nonzero(a)\n--\n\n"
+                 "Indices of the elements that are not zero: a tuple of arrays, one an axis.\n"
+                 "ValueError for 0-d.\n\n"
+                 ">>> import pyarr as pa\n>>> pa.nonzero([0.0, 3.0])\n(array([1]),)\n"),
+    ROW(concatenate, "concatenate(arrays, axis=0, out=None, *, dtype=None, "
+                     "casting='same_kind')\n--\n\n"
+                     "Join arrays along an axis that they have; None flattens them first.\n"
+                     "ValueError when other axes differ.\n\n"
+                     ">>> import pyarr as pa\n>>> pa.concatenate([[1.0], [2.0, 3.0]])\n"
+                     "array([1., 2., 3.])\n"),
+    ROW(take, "take(a, indices, axis=None, out=None, mode='raise')\n--\n\n"
+              "Elements at integer indices along an axis (None: of the flattened array).\n"
+              "IndexError where out of bounds, unless mode is 'wrap' or 'clip'.\n\n"
+              ">>> import pyarr as pa\n>>> pa.take([1.0, 2.0, 3.0], [2, 0])\n"
+              "array([3., 1.])\n"),
+    ROW(sort, "sort(a, axis=-1, kind=None, order=None, *, stable=None)\n--\n\n"
+              "Sorted copy along an axis (None: flattened); NaN last.\n\n"
+              ">>> import pyarr as pa\n>>> pa.sort([3.0, 1.0])\narray([1., 3.])\n"),
+    ROW(argsort, "argsort(a, axis=-1, kind=None, order=None, *, stable=None)\n--\n\n"
+                 "Indices that sort along an axis (None: flattened); NaN last.\n\n"
+                 ">>> import pyarr as pa\n>>> pa.argsort([3.0, 1.0])\narray([1, 0])\n"),
+    ROW(searchsorted, "searchsorted(a, v, side='left', sorter=None)\n--\n\n"
+                      "Where to insert the elements of v to keep the 1-d array a sorted.\n\n"
+                      ">>> import pyarr as pa\n>>> pa.searchsorted([1.0, 2.0], 1.5)\n"
+                      "array(1)\n"),
+    ROW(diagonal, "diagonal(a, offset=0, axis1=0, axis2=1)\n--\n\n"
+                  "Read-only view of a diagonal; its axis comes last. ValueError below 2-d.\n\n"
+                  ">>> import pyarr as pa\n>>> pa.diagonal([[1.0, 2.0], [3.0, 4.0]])\n"
+                  "array([1., 4.])\n"),
+    {"ops", functions_ops, METH_NOARGS, ops_doc},
+    {"apply", (PyCFunction)(void (*)(void))functions_apply, METH_FASTCALL | METH_KEYWORDS,
+     apply_doc},
+    {NULL, NULL, 0, NULL},
+};
+
+int
+module_add_functions(PyObject *module)
+{
+    return PyModule_AddFunctions(module, functions);
+}

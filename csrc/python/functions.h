@@ -1,0 +1,53 @@
+/* python/functions.h -- functions of arrays with NumPy's signatures, each also a method. */
+#ifndef PYARR_PYTHON_FUNCTIONS_H
+#define PYARR_PYTHON_FUNCTIONS_H
+
+#include "python/args.h"
+#include "python/object.h"
+
+/* How all of them are called (METH_FASTCALL | METH_KEYWORDS); `self` is not used. */
+#define FUNCTION(name)                                                                             \
+    PyObject *function_##name(PyObject *self, PyObject *const *args, Py_ssize_t nargs,             \
+                              PyObject *kwnames)
+
+/* reduce.c */
+FUNCTION(sum);
+FUNCTION(prod);
+FUNCTION(min);
+FUNCTION(max);
+FUNCTION(any);
+FUNCTION(all);
+FUNCTION(argmin);
+FUNCTION(argmax);
+FUNCTION(cumsum);
+FUNCTION(cumprod);
+
+/* What sum(a, axis, dtype, out, keepdims, initial, where) and its kin are asked; each may be
+ * NULL. axis NULL means all axes. */
+typedef struct ReduceArgs {
+    PyObject *axis, *dtype, *out, *keepdims, *initial, *where;
+} ReduceArgs;
+PyObject *function_reduce(OpCode op, Array *x, const ReduceArgs *r);
+/* Along one axis (None: flattened): op is OP_cumsum or OP_cumprod. */
+PyObject *function_scan(OpCode op, Array *x, PyObject *axis, PyObject *dtype, PyObject *out);
+
+/* functions.c */
+FUNCTION(matmul);
+FUNCTION(dot);
+FUNCTION(where);
+FUNCTION(nonzero);
+FUNCTION(concatenate);
+FUNCTION(take);
+FUNCTION(sort);
+FUNCTION(argsort);
+FUNCTION(searchsorted);
+FUNCTION(diagonal);
+
+/* numpy.matmul of two arrays; NULL with the error recorded. */
+Array *function_apply_matmul(Array *a, Array *b);
+/* x with this dtype computed from many: new references in `out`. */
+Status function_common(Array *const *in, int n, Array **out);
+/* x as C-order 1-d: a view where possible. */
+Array *function_flat(Array *x);
+
+#endif
