@@ -48,6 +48,9 @@ int subscript_add(PyObject *self, PyObject *key, PyObject *value);
 /* dst[...] = value for any Python value, with the checks of assignment. 0 / -1. */
 int subscript_assign(Array *dst, PyObject *value);
 
+/* numpy.exceptions.ComplexWarning, as casts to real give. 0, or -1 when it became an error. */
+int object_warn_complex(void);
+
 /* text.c: __format__ */
 PyObject *array_format(PyObject *self, PyObject *spec);
 

@@ -679,8 +679,8 @@ check_number(PyObject *value, DType dtype)
     return 0;
 }
 
-static int
-warn_complex(void)
+int
+object_warn_complex(void)
 {
     static PyObject *category;
     if (category == NULL) {
@@ -706,7 +706,7 @@ take_value(PyObject *object, DType dtype)
         return NULL;
     }
     if (dtype_is_complex(value->dtype) && !dtype_is_complex(dtype)) {
-        if (dtype != DT_bool && warn_complex() < 0) {
+        if (dtype != DT_bool && object_warn_complex() < 0) {
             array_release(value);
             return NULL;
         }

@@ -1,0 +1,780 @@
+/* python/creation.c -- functions that make arrays, with NumPy's signatures and dtype rules. */
+#include "python/functions.h"
+
+#include <math.h>
+#include <string.h>
+
+#define CREATION(name)                                                                             \
+    static PyObject *creation_##name(PyObject *self, PyObject *const *args, Py_ssize_t nargs,      \
+                                     PyObject *kwnames)
+
+/* ---- from objects ---- */
+
+/* `array` (taken over) in the given order, with at least ndmin axes. NULL with the error. */
+static Array *
+arrange(Array *array, char order, int64_t ndmin)
+{
+    if (array != NULL && order == 'C' && !array_is_contiguous(array)) {
+        Array *copy = graph_copy(array);
+        array_release(array);
+        array = copy;
+    } else if (array != NULL && order == 'F' && !array_is_f_contiguous(array)) {
+        Array *turned = view_transpose(array, NULL);
+        Array *copy = turned == NULL ? NULL : graph_copy(turned);
+        array_release(turned);
+        array_release(array);
+        array = copy == NULL ? NULL : view_transpose(copy, NULL);
+        array_release(copy);
+    }
+    while (array != NULL && array->ndim < ndmin) {
+        Array *wide = view_expand(array, 0);
+        array_release(array);
+        array = wide;
+    }
+    return array;
+}
+
+/* `object` moved to the device named, if one is. Takes over the reference. */
+static PyObject *
+move_to(PyObject *object, PyObject *device)
+{
+    if (object == NULL || device == NULL || device == Py_None) {
+        return object;
+    }
+    PyObject *moved = PyObject_CallMethod(object, "to", "O", device);
+    Py_DECREF(object);
+    return moved;
+}
+
+static PyObject *
+from_object(PyObject *object, PyObject *dtype_object_, int copy, PyObject *order_object,
+            int64_t ndmin, PyObject *device)
+{
+    DType dtype;
+    char order;
+    if (args_dtype(dtype_object_, &dtype) < 0 || args_order(order_object, 'K', &order) < 0) {
+        return NULL;
+    }
+    if (ndmin > ARRAY_MAX_NDIM) {
+        return PyErr_Format(PyExc_ValueError, "ndmin must be <= %d", ARRAY_MAX_NDIM);
+    }
+    if (array_object_check_exact(object) && copy != 1) {
+        const Array *x = object_array(object);
+        const bool ordered = (order != 'C' || array_is_contiguous(x)) &&
+                             (order != 'F' || array_is_f_contiguous(x));
+        if ((dtype == DTYPE_COUNT || dtype == x->dtype) && ordered && x->ndim >= ndmin) {
+            return move_to(Py_NewRef(object), device);
+        }
+    }
+    Array *array = convert_array_full(object, dtype, copy);
+    if (array == NULL) {
+        return NULL;
+    }
+    array->weak = WEAK_NONE;
+    return move_to(object_wrap(arrange(array, order, ndmin)), device);
+}
+
+/* NumPy's copy=: None if needed, False never, True always. -2 on error. */
+static int
+read_copy(PyObject *object, int fallback)
+{
+    if (object == NULL) {
+        return fallback;
+    }
+    if (object == Py_None) {
+        return -1;
+    }
+    const int truth = PyObject_IsTrue(object);
+    return truth < 0 ? -2 : truth;
+}
+
+CREATION(array)
+{
+    static const Signature signature = {
+        "array", 8, 1, 2,
+        {"object", "dtype", "copy", "order", "subok", "ndmin", "like", "device"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    int64_t ndmin;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_int64(v[5], 0, &ndmin) < 0) {
+        return NULL;
+    }
+    const int copy = read_copy(v[2], 1);
+    return copy == -2 ? NULL : from_object(v[0], v[1], copy, v[3], ndmin, v[7]);
+}
+
+CREATION(asarray)
+{
+    static const Signature signature = {
+        "asarray", 6, 1, 3, {"a", "dtype", "order", "device", "copy", "like"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0) {
+        return NULL;
+    }
+    const int copy = read_copy(v[4], -1);
+    return copy == -2 ? NULL : from_object(v[0], v[1], copy, v[2], 0, v[3]);
+}
+
+CREATION(ascontiguousarray)
+{
+    static const Signature signature = {"ascontiguousarray", 3, 1, 2, {"a", "dtype", "like"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0) {
+        return NULL;
+    }
+    PyObject *order = PyUnicode_FromString("C");
+    PyObject *result = order == NULL ? NULL : from_object(v[0], v[1], -1, order, 1, NULL);
+    Py_XDECREF(order);
+    return result;
+}
+
+/* ---- of one value ---- */
+
+/* Set every element of fresh host memory to the bytes at `element`. */
+static void
+fill_bytes(Array *array, const void *element)
+{
+    const size_t item = (size_t)dtype_size(array->dtype);
+    const size_t total = (size_t)array->size * item;
+    char *data = array_data(array);
+    if (total == 0) {
+        return;
+    }
+    memcpy(data, element, item);
+    for (size_t done = item; done < total;) {
+        const size_t step = done < total - done ? done : total - done;
+        memcpy(data + done, data, step);
+        done += step;
+    }
+}
+
+/* Fill a fresh array with a value that broadcasts to it. 0 / -1 with an exception. */
+static int
+fill_value(Array *array, Array *value)
+{
+    if (value->size == 1 && value->dtype == array->dtype && !graph_is_recorded(value) &&
+        value->storage->device->host_memory && array->storage->device->host_memory &&
+        storage_map_host(value->storage, MAP_READ) != NULL) {
+        fill_bytes(array, array_data(value));
+        return 0;
+    }
+    return graph_write(array, value) == STATUS_OK ? 0 : error_raise_int();
+}
+
+/* A new array of a shape object; fill: 0 zeros, 1 ones, -1 nothing. */
+static PyObject *
+make_filled(PyObject *shape_object, DType dtype, int fill, PyObject *order_object,
+            PyObject *device_object)
+{
+    int64_t shape[ARRAY_MAX_NDIM], turned[ARRAY_MAX_NDIM];
+    char order;
+    Device *device = args_device(device_object);
+    if (device == NULL || args_order(order_object, 'C', &order) < 0) {
+        return NULL;
+    }
+    const int ndim = convert_shape(shape_object, shape);
+    if (ndim < 0) {
+        return NULL;
+    }
+    for (int i = 0; i < ndim; i++) {
+        turned[i] = order == 'F' ? shape[ndim - 1 - i] : shape[i];
+    }
+    Array *array = fill == 0 ? array_new_zeroed(device, dtype, ndim, turned)
+                             : array_new(device, dtype, ndim, turned);
+    if (array == NULL) {
+        return error_raise();
+    }
+    if (fill == 1) {
+        const int64_t one = 1;
+        Array *unit = array_new_scalar(DT_i64, WEAK_INT, &one);
+        Array *value = unit == NULL ? NULL : graph_cast(unit, dtype, false);
+        Array *concrete = value == NULL ? NULL : graph_evaluate(value);
+        const int status = concrete == NULL ? error_raise_int() : fill_value(array, concrete);
+        array_release(unit);
+        array_release(value);
+        array_release(concrete);
+        if (status < 0) {
+            array_release(array);
+            return NULL;
+        }
+    }
+    if (order == 'F' && ndim > 1) {
+        Array *view = view_transpose(array, NULL);
+        array_release(array);
+        array = view;
+    }
+    return object_wrap(array);
+}
+
+/* (shape, dtype=float, order='C', *, device=None, like=None) */
+static PyObject *
+make_bound(const char *name, int fill, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    const Signature signature = {name, 5, 1, 3, {"shape", "dtype", "order", "device", "like"}};
+    PyObject *v[ARGS_MAX];
+    DType dtype;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_dtype(v[1], &dtype) < 0) {
+        return NULL;
+    }
+    return make_filled(v[0], dtype == DTYPE_COUNT ? DT_f64 : dtype, fill, v[2], v[3]);
+}
+
+#define MAKER(name, fill)                                                                          \
+    CREATION(name)                                                                                 \
+    {                                                                                              \
+        (void)self;                                                                                \
+        return make_bound(#name, fill, args, nargs, kwnames);                                      \
+    }
+MAKER(empty, -1)
+MAKER(zeros, 0)
+MAKER(ones, 1)
+
+/* An array of `shape` filled with an object; dtype DTYPE_COUNT takes the object's. */
+static PyObject *
+make_full(PyObject *shape, PyObject *object, DType dtype, PyObject *order, PyObject *device)
+{
+    if (dtype != DTYPE_COUNT && PyLong_CheckExact(object) && object_check_int(object, dtype) < 0) {
+        return NULL;
+    }
+    Array *value = convert_array_full(object, dtype, -1);
+    if (value == NULL) {
+        return NULL;
+    }
+    PyObject *result = make_filled(shape, value->dtype, -1, order, device);
+    if (result != NULL) {
+        Array *array = object_array(result);
+        const int status = value->size == 1 && value->ndim == 0
+                               ? fill_value(array, value)
+                               : subscript_assign(array, object);
+        if (status < 0) {
+            Py_CLEAR(result);
+        }
+    }
+    array_release(value);
+    return result;
+}
+
+CREATION(full)
+{
+    static const Signature signature = {
+        "full", 6, 2, 4, {"shape", "fill_value", "dtype", "order", "device", "like"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    DType dtype;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_dtype(v[2], &dtype) < 0) {
+        return NULL;
+    }
+    return make_full(v[0], v[1], dtype, v[3], v[4]);
+}
+
+/* ---- like another array ---- */
+
+/* What x_like(a, dtype, order, subok, shape, device) takes from `a`. 0 / -1. */
+typedef struct Like {
+    DType dtype;
+    PyObject *shape; /* owned */
+    PyObject *order; /* owned */
+    PyObject *device; /* owned */
+} Like;
+
+static void
+like_fini(Like *like)
+{
+    Py_XDECREF(like->shape);
+    Py_XDECREF(like->order);
+    Py_XDECREF(like->device);
+}
+
+static int
+like_init(Like *like, PyObject *prototype, PyObject *dtype, PyObject *order, PyObject *shape,
+          PyObject *device)
+{
+    *like = (Like){DTYPE_COUNT, NULL, NULL, NULL};
+    char letter;
+    if (args_dtype(dtype, &like->dtype) < 0 || args_order(order, 'K', &letter) < 0) {
+        return -1;
+    }
+    Array *a = object_operand(prototype);
+    if (a == NULL) {
+        return -1;
+    }
+    like->dtype = like->dtype == DTYPE_COUNT ? a->dtype : like->dtype;
+    if (letter == 'A' || letter == 'K') {
+        letter = array_is_f_contiguous(a) && !array_is_contiguous(a) ? 'F' : 'C';
+    }
+    like->order = PyUnicode_FromFormat("%c", letter);
+    if (shape != NULL && shape != Py_None) {
+        like->shape = Py_NewRef(shape);
+    } else {
+        like->shape = PyTuple_New(a->ndim);
+        for (int i = 0; like->shape != NULL && i < a->ndim; i++) {
+            PyTuple_SET_ITEM(like->shape, i, PyLong_FromLongLong(a->shape[i]));
+        }
+    }
+    like->device = device != NULL && device != Py_None
+                       ? Py_NewRef(device)
+                       : PyUnicode_FromString(a->storage->device->name);
+    array_release(a);
+    if (like->shape == NULL || like->order == NULL || like->device == NULL) {
+        like_fini(like);
+        return -1;
+    }
+    return 0;
+}
+
+static PyObject *
+make_like(const char *name, int fill, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
+{
+    const Signature signature = {
+        name, 6, 1, 5, {fill < 0 ? "prototype" : "a", "dtype", "order", "subok", "shape", "device"}};
+    PyObject *v[ARGS_MAX];
+    Like like;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 ||
+        like_init(&like, v[0], v[1], v[2], v[4], v[5]) < 0) {
+        return NULL;
+    }
+    PyObject *result = make_filled(like.shape, like.dtype, fill, like.order, like.device);
+    like_fini(&like);
+    return result;
+}
+
+#define LIKE(name, fill)                                                                           \
+    CREATION(name##_like)                                                                          \
+    {                                                                                              \
+        (void)self;                                                                                \
+        return make_like(#name "_like", fill, args, nargs, kwnames);                               \
+    }
+LIKE(empty, -1)
+LIKE(zeros, 0)
+LIKE(ones, 1)
+
+CREATION(full_like)
+{
+    static const Signature signature = {
+        "full_like", 7, 2, 6, {"a", "fill_value", "dtype", "order", "subok", "shape", "device"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    Like like;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 ||
+        like_init(&like, v[0], v[2], v[3], v[5], v[6]) < 0) {
+        return NULL;
+    }
+    PyObject *result = make_full(like.shape, v[1], like.dtype, like.order, like.device);
+    like_fini(&like);
+    return result;
+}
+
+/* ---- ranges ---- */
+
+/* A number of a range: exact as an integer where it is one. */
+typedef struct Number {
+    DType dtype;
+    bool whole;
+    int64_t integer;
+    double value;
+} Number;
+
+static int
+read_number(PyObject *object, Number *out)
+{
+    *out = (Number){DT_f64, false, 0, 0};
+    if (PyFloat_CheckExact(object)) {
+        out->value = PyFloat_AS_DOUBLE(object);
+        return 0;
+    }
+    if (!PyLong_Check(object)) {
+        Array *array = object_operand(object);
+        if (array == NULL) {
+            return -1;
+        }
+        out->dtype = array->dtype;
+        const bool bad = array->size != 1 || dtype_is_complex(array->dtype);
+        array_release(array);
+        if (bad) {
+            PyErr_Format(PyExc_TypeError, "arange needs real numbers, got %R", object);
+            return -1;
+        }
+    } else {
+        out->dtype = DT_i64;
+    }
+    if (dtype_is_integer(out->dtype) || out->dtype == DT_bool) {
+        PyObject *integer = PyNumber_Long(object);
+        if (integer == NULL) {
+            return -1;
+        }
+        out->whole = true;
+        out->integer = PyLong_AsLongLong(integer);
+        out->value = (double)out->integer;
+        Py_DECREF(integer);
+        return out->integer == -1 && PyErr_Occurred() ? -1 : 0;
+    }
+    out->value = PyFloat_AsDouble(object);
+    return out->value == -1.0 && PyErr_Occurred() ? -1 : 0;
+}
+
+/* Elements of a range, or -1 with an exception. */
+static int64_t
+range_count(const Number *start, const Number *stop, const Number *step)
+{
+    if (step->value == 0) {
+        PyErr_SetString(PyExc_ZeroDivisionError, "arange: the step is zero");
+        return -1;
+    }
+    const double count = ceil((stop->value - start->value) / step->value);
+    if (isnan(count)) {
+        PyErr_SetString(PyExc_ValueError, "arange: cannot compute length");
+        return -1;
+    }
+    if (count > 4.6e18) {
+        PyErr_SetString(PyExc_ValueError, "Maximum allowed size exceeded");
+        return -1;
+    }
+    return count < 0 ? 0 : (int64_t)count;
+}
+
+/* start, start + step, ... as int64 or float64, as NumPy computes them. */
+static Array *
+range_values(int64_t count, const Number *start, const Number *step, bool whole)
+{
+    Array *array = array_new(device_cpu(), whole ? DT_i64 : DT_f64, 1, &count);
+    if (array == NULL || count == 0) {
+        return array;
+    }
+    if (whole) {
+        int64_t *out = (int64_t *)(void *)array_data(array);
+        const int64_t first = start->whole ? start->integer : (int64_t)start->value;
+        const int64_t second = start->whole && step->whole
+                                   ? (int64_t)((uint64_t)first + (uint64_t)step->integer)
+                                   : (int64_t)(start->value + step->value);
+        const uint64_t delta = (uint64_t)second - (uint64_t)first;
+        for (int64_t i = 0; i < count; i++) {
+            out[i] = (int64_t)((uint64_t)first + (uint64_t)i * delta);
+        }
+    } else {
+        double *out = (double *)(void *)array_data(array);
+        const double first = start->value;
+        const double delta = (first + step->value) - first;
+        for (int64_t i = 0; i < count; i++) {
+            out[i] = first + (double)i * delta;
+        }
+    }
+    return array;
+}
+
+CREATION(arange)
+{
+    static const Signature signature = {
+        "arange", 6, 0, 4, {"start", "stop", "step", "dtype", "device", "like"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    DType dtype;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_dtype(v[3], &dtype) < 0) {
+        return NULL;
+    }
+    PyObject *stop_object = v[1] == NULL || v[1] == Py_None ? v[0] : v[1];
+    if (stop_object == NULL) {
+        PyErr_SetString(PyExc_TypeError, "arange() requires stop to be specified.");
+        return NULL;
+    }
+    Number start = {DT_i64, true, 0, 0}, stop, step = {DT_i64, true, 1, 1};
+    if (read_number(stop_object, &stop) < 0 ||
+        (stop_object != v[0] && v[0] != NULL && read_number(v[0], &start) < 0) ||
+        (v[2] != NULL && v[2] != Py_None && read_number(v[2], &step) < 0)) {
+        return NULL;
+    }
+    if (dtype == DTYPE_COUNT) {
+        dtype = dtype_promote(dtype_promote(stop.dtype, start.dtype),
+                              v[2] == NULL || v[2] == Py_None ? stop.dtype : step.dtype);
+        dtype = dtype == DT_bool ? DT_i64 : dtype;
+    }
+    const int64_t count = range_count(&start, &stop, &step);
+    if (count < 0) {
+        return NULL;
+    }
+    Array *values = range_values(count, &start, &step, !dtype_is_inexact(dtype));
+    Array *result = values == NULL ? NULL : graph_cast(values, dtype, false);
+    array_release(values);
+    return move_to(object_wrap(result), v[4]);
+}
+
+/* ---- linspace ---- */
+
+/* y[i] = i * step + start, the last exactly stop. */
+static Array *
+linspace_numbers(double start, double stop, int64_t count, bool endpoint, double *step_out)
+{
+    Array *array = array_new(device_cpu(), DT_f64, 1, &count);
+    if (array == NULL) {
+        return NULL;
+    }
+    double *out = (double *)(void *)array_data(array);
+    const int64_t divisions = endpoint ? count - 1 : count;
+    const double delta = stop - start;
+    const double step = divisions > 0 ? delta / (double)divisions : NAN;
+    for (int64_t i = 0; i < count; i++) {
+        out[i] = step == 0 && divisions > 0 ? (double)i / (double)divisions * delta + start
+                 : divisions > 0            ? (double)i * step + start
+                                            : start;
+    }
+    if (endpoint && count > 1) {
+        out[count - 1] = stop;
+    }
+    *step_out = step;
+    return array;
+}
+
+/* The same for arrays, by recorded operations; the new axis comes first. */
+static PyObject *
+linspace_arrays(PyObject *start, PyObject *stop, int64_t count, bool endpoint)
+{
+    const int64_t divisions = endpoint ? count - 1 : count;
+    const double divisor = divisions > 0 ? (double)divisions : 1.0;
+    Array *in[2] = {object_operand(start), NULL};
+    in[1] = in[0] == NULL ? NULL : object_operand(stop);
+    Array *delta = NULL, *step = NULL, *ramp = NULL, *column = NULL, *scaled = NULL, *y = NULL;
+    Array *divide = array_new_scalar(DT_f64, WEAK_FLOAT, &divisor);
+    if (in[1] == NULL) {
+        goto done;
+    }
+    delta = graph_apply2(OP_subtract, in[1], in[0]);
+    step = delta == NULL || divide == NULL ? NULL : graph_apply2(OP_divide, delta, divide);
+    ramp = array_new(device_cpu(), DT_f64, 1, &count);
+    if (step == NULL || ramp == NULL) {
+        goto done;
+    }
+    int64_t shape[ARRAY_MAX_NDIM] = {count};
+    for (int i = 0; i < step->ndim; i++) {
+        shape[i + 1] = 1;
+    }
+    for (int64_t i = 0; i < count; i++) {
+        ((double *)(void *)array_data(ramp))[i] = (double)i;
+    }
+    column = step->ndim >= ARRAY_MAX_NDIM ? err_null(ERR_VALUE, "linspace: too many dimensions")
+                                          : view_reshape(ramp, step->ndim + 1, shape);
+    scaled = column == NULL ? NULL : graph_apply2(OP_multiply, column, step);
+    y = scaled == NULL ? NULL : graph_apply2(OP_add, scaled, in[0]);
+    if (y != NULL && endpoint && count > 1) {
+        Array *last = view_index(y, 0, count - 1);
+        if (last == NULL || graph_write(last, in[1]) != STATUS_OK) {
+            array_release(y);
+            y = NULL;
+        }
+        array_release(last);
+    }
+done:
+    if (y == NULL && !PyErr_Occurred()) {
+        error_raise();
+    }
+    PyObject *result = y == NULL ? NULL : object_wrap(y);
+    Array *const all[] = {in[0], in[1], delta, step, ramp, column, scaled, divide};
+    for (size_t i = 0; i < sizeof all / sizeof *all; i++) {
+        array_release(all[i]);
+    }
+    return result;
+}
+
+/* linspace's result in its dtype and axis, with the step when asked. Takes over `result`. */
+static PyObject *
+linspace_finish(PyObject *result, DType dtype, int64_t axis, bool retstep, PyObject *step)
+{
+    if (result != NULL && dtype != DTYPE_COUNT && dtype != object_array(result)->dtype) {
+        Array *x = object_array(result);
+        Array *whole = dtype_is_inexact(dtype) ? array_retain(x) : graph_apply1(OP_floor, x);
+        Array *cast = whole == NULL ? NULL : graph_cast(whole, dtype, false);
+        array_release(whole);
+        Py_SETREF(result, object_wrap(cast));
+    }
+    if (result != NULL && axis != 0) {
+        int at, axes[ARRAY_MAX_NDIM];
+        const int ndim = object_array(result)->ndim;
+        if (axis_normalise(axis, ndim, &at) != STATUS_OK) {
+            Py_SETREF(result, error_raise());
+        } else {
+            for (int i = 0; i < ndim; i++) {
+                axes[i] = i < at ? i + 1 : i == at ? 0 : i;
+            }
+            Py_SETREF(result, object_wrap(view_transpose(object_array(result), axes)));
+        }
+    }
+    if (result != NULL && retstep) {
+        PyObject *pair = PyTuple_Pack(2, result, step);
+        Py_SETREF(result, pair);
+    }
+    return result;
+}
+
+static PyObject *
+linspace_step(PyObject *start, PyObject *stop, int64_t divisions)
+{
+    if (divisions <= 0) {
+        return PyFloat_FromDouble(NAN);
+    }
+    PyObject *delta = PyNumber_Subtract(stop, start);
+    PyObject *count = PyFloat_FromDouble((double)divisions);
+    PyObject *step = delta == NULL || count == NULL ? NULL : PyNumber_TrueDivide(delta, count);
+    Py_XDECREF(delta);
+    Py_XDECREF(count);
+    return step;
+}
+
+CREATION(linspace)
+{
+    static const Signature signature = {
+        "linspace", 8, 2, 7,
+        {"start", "stop", "num", "endpoint", "retstep", "dtype", "axis", "device"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    int64_t count, axis;
+    bool endpoint, retstep;
+    DType dtype;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_int64(v[2], 50, &count) < 0 ||
+        args_bool(v[3], true, &endpoint) < 0 || args_bool(v[4], false, &retstep) < 0 ||
+        args_dtype(v[5], &dtype) < 0 || args_int64(v[6], 0, &axis) < 0) {
+        return NULL;
+    }
+    if (count < 0) {
+        return PyErr_Format(PyExc_ValueError, "Number of samples, %lld, must be non-negative.",
+                            (long long)count);
+    }
+    PyObject *result, *step = NULL;
+    const bool numbers = (PyFloat_CheckExact(v[0]) || PyLong_CheckExact(v[0])) &&
+                         (PyFloat_CheckExact(v[1]) || PyLong_CheckExact(v[1]));
+    if (numbers) {
+        double step_value;
+        const double start = PyFloat_AsDouble(v[0]), stop = PyFloat_AsDouble(v[1]);
+        if (PyErr_Occurred()) {
+            return NULL;
+        }
+        result = object_wrap(linspace_numbers(start, stop, count, endpoint, &step_value));
+        step = PyFloat_FromDouble(step_value);
+    } else {
+        result = linspace_arrays(v[0], v[1], count, endpoint);
+        step = retstep && result != NULL ? linspace_step(v[0], v[1], endpoint ? count - 1 : count)
+                                         : Py_NewRef(Py_None);
+    }
+    if (step == NULL) {
+        Py_CLEAR(result);
+    }
+    result = linspace_finish(result, dtype, axis, retstep, step);
+    Py_XDECREF(step);
+    return move_to(result, v[7]);
+}
+
+/* ---- eye ---- */
+
+static PyObject *
+make_eye(int64_t rows, int64_t columns, int64_t k, DType dtype, PyObject *device)
+{
+    const int64_t shape[2] = {rows, columns};
+    Array *array = array_new_zeroed(device_cpu(), dtype, 2, shape);
+    const int64_t one = 1;
+    Array *unit = array == NULL ? NULL : array_new_scalar(DT_i64, WEAK_INT, &one);
+    Array *diagonal = NULL;
+    Status status = unit == NULL ? STATUS_ERROR : STATUS_OK;
+    if (status == STATUS_OK && k > -rows && k < columns) {
+        diagonal = view_diagonal(array, k, 0, 1);
+        status = diagonal == NULL ? STATUS_ERROR : graph_write(diagonal, unit);
+    }
+    array_release(diagonal);
+    array_release(unit);
+    if (status != STATUS_OK) {
+        array_release(array);
+        return error_raise();
+    }
+    return move_to(object_wrap(array), device);
+}
+
+CREATION(eye)
+{
+    static const Signature signature = {
+        "eye", 7, 1, 5, {"N", "M", "k", "dtype", "order", "device", "like"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    int64_t rows, columns, k;
+    DType dtype;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_int64(v[0], 0, &rows) < 0 ||
+        args_int64(v[1] == Py_None ? NULL : v[1], rows, &columns) < 0 ||
+        args_int64(v[2], 0, &k) < 0 || args_dtype(v[3], &dtype) < 0) {
+        return NULL;
+    }
+    return make_eye(rows, columns, k, dtype == DTYPE_COUNT ? DT_f64 : dtype, v[5]);
+}
+
+CREATION(identity)
+{
+    static const Signature signature = {"identity", 3, 1, 2, {"n", "dtype", "like"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    int64_t n;
+    DType dtype;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_int64(v[0], 0, &n) < 0 ||
+        args_dtype(v[1], &dtype) < 0) {
+        return NULL;
+    }
+    return make_eye(n, n, 0, dtype == DTYPE_COUNT ? DT_f64 : dtype, NULL);
+}
+
+#define ROW(name, doc)                                                                             \
+    {#name, (PyCFunction)(void (*)(void))creation_##name, METH_FASTCALL | METH_KEYWORDS, doc}
+
+static PyMethodDef functions[] = {
+    ROW(array, "array(object, dtype=None, *, copy=True, order='K', ndmin=0, device=None)\n--\n\n"
+               "An array of what `object` holds: numbers, nested sequences (also of traced\n"
+               "scalars), arrays. A copy unless copy is None or False. TypeError for dtypes that\n"
+               "pyarr does not have, ValueError for ragged sequences.\n\n"
+               ">>> import pyarr as pa\n>>> pa.array([1.0, 2.0])\narray([1., 2.])\n"),
+    ROW(asarray, "asarray(a, dtype=None, order=None, *, device=None, copy=None)\n--\n\n"
+                 "`a` as an array, without copying where possible: NumPy arrays share memory.\n\n"
+                 ">>> import pyarr as pa\n>>> pa.asarray([1, 2]).dtype\ndtype('int64')\n"),
+    ROW(ascontiguousarray, "ascontiguousarray(a, dtype=None)\n--\n\n"
+                           "`a` in C order with at least one axis, copied only if needed.\n\n"
+                           ">>> import pyarr as pa\n>>> pa.ascontiguousarray(1.0).shape\n(1,)\n"),
+    ROW(empty, "empty(shape, dtype=float, order='C', *, device=None)\n--\n\n"
+               "An array whose elements are not set. ValueError for negative sizes.\n\n"
+               ">>> import pyarr as pa\n>>> pa.empty((2, 3)).shape\n(2, 3)\n"),
+    ROW(zeros, "zeros(shape, dtype=float, order='C', *, device=None)\n--\n\n"
+               "An array of zeros. ValueError for negative sizes.\n\n"
+               ">>> import pyarr as pa\n>>> pa.zeros(2)\narray([0., 0.])\n"),
+    ROW(ones, "ones(shape, dtype=float, order='C', *, device=None)\n--\n\n"
+              "An array of ones. ValueError for negative sizes.\n\n"
+              ">>> import pyarr as pa\n>>> pa.ones(2)\narray([1., 1.])\n"),
+    ROW(full, "full(shape, fill_value, dtype=None, order='C', *, device=None)\n--\n\n"
+              "An array filled with one value, in the value's dtype unless one is given.\n\n"
+              ">>> import pyarr as pa\n>>> pa.full(2, 7)\narray([7, 7])\n"),
+    ROW(empty_like, "empty_like(prototype, dtype=None, order='K', subok=True, shape=None, *, "
+                    "device=None)\n--\n\nempty() with the shape, dtype and device of another.\n\n"
+                    ">>> import pyarr as pa\n>>> pa.empty_like([1, 2]).dtype\n"
+                    "dtype('int64')\n"),
+    ROW(zeros_like, "zeros_like(a, dtype=None, order='K', subok=True, shape=None, *, "
+                    "device=None)\n--\n\nzeros() with the shape, dtype and device of another.\n\n"
+                    ">>> import pyarr as pa\n>>> pa.zeros_like([1, 2])\narray([0, 0])\n"),
+    ROW(ones_like, "ones_like(a, dtype=None, order='K', subok=True, shape=None, *, "
+                   "device=None)\n--\n\nones() with the shape, dtype and device of another.\n\n"
+                   ">>> import pyarr as pa\n>>> pa.ones_like([3, 2])\narray([1, 1])\n"),
+    ROW(full_like, "full_like(a, fill_value, dtype=None, order='K', subok=True, shape=None, *, "
+                   "device=None)\n--\n\nfull() with the shape, dtype and device of another.\n\n"
+                   ">>> import pyarr as pa\n>>> pa.full_like([3, 2], 5)\narray([5, 5])\n"),
+    ROW(arange, "arange([start,] stop[, step], dtype=None, *, device=None)\n--\n\n"
+                "Numbers from start (0) up to but not stop. Integers give int64.\n"
+                "ZeroDivisionError for a step of zero.\n\n"
+                ">>> import pyarr as pa\n>>> pa.arange(1, 7, 2)\narray([1, 3, 5])\n"),
+    ROW(linspace, "linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, "
+                  "axis=0, *, device=None)\n--\n\n"
+                  "`num` numbers evenly from start to stop; arrays give a new axis. ValueError for\n"
+                  "negative num. Differentiable in start and stop.\n\n"
+                  ">>> import pyarr as pa\n>>> pa.linspace(0, 1, 3)\narray([0. , 0.5, 1. ])\n"),
+    ROW(eye, "eye(N, M=None, k=0, dtype=float, order='C', *, device=None)\n--\n\n"
+             "Ones on the k-th diagonal of an N x M matrix.\n\n"
+             ">>> import pyarr as pa\n>>> pa.eye(2)\narray([[1., 0.],\n       [0., 1.]])\n"),
+    ROW(identity, "identity(n, dtype=float)\n--\n\nThe n x n identity matrix.\n\n"
+                  ">>> import pyarr as pa\n>>> pa.identity(1)\narray([[1.]])\n"),
+    {NULL, NULL, 0, NULL},
+};
+
+int
+module_add_creation(PyObject *module)
+{
+    return PyModule_AddFunctions(module, functions);
+}

@@ -1,0 +1,848 @@
+/* python/methods.c -- the methods of pyarr.ndarray, with NumPy's names and signatures; the
+ * composite ones are written in Python (pyarr/_methods.py). */
+#include "python/functions.h"
+
+#include <string.h>
+
+typedef PyObject *(*Function)(PyObject *, PyObject *const *, Py_ssize_t, PyObject *);
+
+/* Call function(self, *args, **kw). */
+static PyObject *
+call_with_self(Function function, const char *delegated, PyObject *self, PyObject *const *args,
+               Py_ssize_t nargs, PyObject *kwnames)
+{
+    PyObject *full[2 * ARGS_MAX + 1];
+    const Py_ssize_t n = nargs + (kwnames == NULL ? 0 : PyTuple_GET_SIZE(kwnames));
+    if (n > 2 * ARGS_MAX) {
+        PyErr_SetString(PyExc_TypeError, "too many arguments");
+        return NULL;
+    }
+    full[0] = self;
+    memcpy(full + 1, args, (size_t)n * sizeof *full);
+    if (function == NULL) {
+        return args_call_python(delegated, full, nargs + 1, kwnames);
+    }
+    return function(NULL, full, nargs + 1, kwnames);
+}
+
+#define METHOD(name)                                                                               \
+    static PyObject *method_##name(PyObject *self, PyObject *const *args, Py_ssize_t nargs,        \
+                                   PyObject *kwnames)
+
+#define SAME_AS_FUNCTION(name)                                                                     \
+    METHOD(name)                                                                                   \
+    {                                                                                              \
+        return call_with_self(function_##name, NULL, self, args, nargs, kwnames);                  \
+    }
+SAME_AS_FUNCTION(sum)
+SAME_AS_FUNCTION(prod)
+SAME_AS_FUNCTION(min)
+SAME_AS_FUNCTION(max)
+SAME_AS_FUNCTION(any)
+SAME_AS_FUNCTION(all)
+SAME_AS_FUNCTION(argmin)
+SAME_AS_FUNCTION(argmax)
+SAME_AS_FUNCTION(cumsum)
+SAME_AS_FUNCTION(cumprod)
+SAME_AS_FUNCTION(dot)
+SAME_AS_FUNCTION(take)
+SAME_AS_FUNCTION(argsort)
+SAME_AS_FUNCTION(searchsorted)
+SAME_AS_FUNCTION(diagonal)
+SAME_AS_FUNCTION(nonzero)
+
+#define IN_PYTHON(name)                                                                            \
+    METHOD(name)                                                                                   \
+    {                                                                                              \
+        return call_with_self(NULL, #name, self, args, nargs, kwnames);                            \
+    }
+IN_PYTHON(mean)
+IN_PYTHON(std)
+IN_PYTHON(var)
+IN_PYTHON(ptp)
+IN_PYTHON(clip)
+IN_PYTHON(round)
+IN_PYTHON(trace)
+IN_PYTHON(repeat)
+IN_PYTHON(compress)
+IN_PYTHON(put)
+IN_PYTHON(choose)
+IN_PYTHON(partition)
+IN_PYTHON(argpartition)
+
+/* A result that may share self's memory. Takes over `result`. */
+static PyObject *
+wrap_shared(Array *result, PyObject *self)
+{
+    if (result != NULL && result->storage == object_array(self)->storage) {
+        return object_wrap_view(result, self);
+    }
+    return object_wrap(result);
+}
+
+/* ---- shapes ---- */
+
+/* Sizes or axes given as one tuple or as several ints. Their number, or -1. */
+static int
+read_sizes(PyObject *const *args, Py_ssize_t nargs, int64_t *out)
+{
+    if (nargs == 1 && !PyLong_Check(args[0])) {
+        return convert_shape(args[0], out);
+    }
+    if (nargs > ARRAY_MAX_NDIM) {
+        PyErr_Format(PyExc_ValueError,
+                     "maximum supported dimension for an ndarray is currently %d, found %zd",
+                     ARRAY_MAX_NDIM, nargs);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        if (args_int64(args[i], 0, &out[i]) < 0) {
+            return -1;
+        }
+    }
+    return (int)nargs;
+}
+
+/* x in the order 'F': reshaped as the transpose of the transposed array. */
+static Array *
+reshape_fortran(Array *x, int ndim, const int64_t *shape)
+{
+    int64_t reversed[ARRAY_MAX_NDIM];
+    for (int i = 0; i < ndim; i++) {
+        reversed[i] = shape[ndim - 1 - i];
+    }
+    Array *turned = view_transpose(x, NULL);
+    Array *shaped = turned == NULL ? NULL : graph_reshape(turned, ndim, reversed);
+    Array *result = shaped == NULL ? NULL : view_transpose(shaped, NULL);
+    array_release(turned);
+    array_release(shaped);
+    return result;
+}
+
+static bool
+order_is_fortran(char order, const Array *x)
+{
+    return order == 'F' || ((order == 'A' || order == 'K') && array_is_f_contiguous(x) &&
+                            !array_is_contiguous(x));
+}
+
+METHOD(reshape)
+{
+    static const Signature signature = {"reshape", 3, 0, 0, {"order", "copy", "shape"}};
+    PyObject *v[ARGS_MAX];
+    int64_t shape[ARRAY_MAX_NDIM];
+    char order;
+    if (args_bind(&signature, args + nargs, 0, kwnames, v) < 0 ||
+        args_order(v[0], 'C', &order) < 0) {
+        return NULL;
+    }
+    const int ndim = v[2] != NULL && nargs == 0 ? read_sizes(&v[2], 1, shape)
+                                                : read_sizes(args, nargs, shape);
+    if (ndim < 0) {
+        return NULL;
+    }
+    Array *x = object_array(self);
+    const bool never = v[1] == Py_False, always = v[1] == Py_True;
+    Array *source = always ? graph_copy(x) : array_retain(x);
+    if (source == NULL) {
+        return error_raise();
+    }
+    Array *result = order_is_fortran(order, x) && order != 'K'
+                        ? reshape_fortran(source, ndim, shape)
+                        : graph_reshape(source, ndim, shape);
+    array_release(source);
+    if (never && result != NULL && result->storage != x->storage) {
+        array_release(result);
+        PyErr_SetString(PyExc_ValueError,
+                        "Unable to avoid creating a copy while reshaping.");
+        return NULL;
+    }
+    return wrap_shared(result, self);
+}
+
+/* 1-d, in an order; `copy` always. */
+static PyObject *
+flatten_as(PyObject *self, PyObject *order_object, bool copy)
+{
+    char order;
+    if (args_order(order_object, 'C', &order) < 0) {
+        return NULL;
+    }
+    Array *x = object_array(self);
+    Array *turned = order_is_fortran(order, x) ? view_transpose(x, NULL) : array_retain(x);
+    Array *flat = turned == NULL ? NULL : function_flat(turned);
+    array_release(turned);
+    if (copy && flat != NULL && flat->storage == x->storage) {
+        Array *own = graph_copy(flat);
+        array_release(flat);
+        flat = own;
+    }
+    return wrap_shared(flat, self);
+}
+
+METHOD(ravel)
+{
+    static const Signature signature = {"ravel", 1, 0, 1, {"order"}};
+    PyObject *v[ARGS_MAX];
+    return args_bind(&signature, args, nargs, kwnames, v) < 0 ? NULL
+                                                              : flatten_as(self, v[0], false);
+}
+
+METHOD(flatten)
+{
+    static const Signature signature = {"flatten", 1, 0, 1, {"order"}};
+    PyObject *v[ARGS_MAX];
+    return args_bind(&signature, args, nargs, kwnames, v) < 0 ? NULL
+                                                              : flatten_as(self, v[0], true);
+}
+
+static PyObject *
+method_transpose(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Array *x = object_array(self);
+    if (nargs == 0 || (nargs == 1 && args[0] == Py_None)) {
+        return wrap_shared(view_transpose(x, NULL), self);
+    }
+    int64_t given[ARRAY_MAX_NDIM];
+    int axes[ARRAY_MAX_NDIM];
+    bool seen[ARRAY_MAX_NDIM] = {false};
+    const int n = read_sizes(args, nargs, given);
+    if (n < 0) {
+        return NULL;
+    }
+    if (n != x->ndim) {
+        PyErr_SetString(PyExc_ValueError, "axes don't match array");
+        return NULL;
+    }
+    for (int i = 0; i < n; i++) {
+        if (axis_normalise(given[i], n, &axes[i]) != STATUS_OK) {
+            return error_raise();
+        }
+        if (seen[axes[i]]) {
+            PyErr_SetString(PyExc_ValueError, "repeated axis in transpose");
+            return NULL;
+        }
+        seen[axes[i]] = true;
+    }
+    return wrap_shared(view_transpose(x, axes), self);
+}
+
+METHOD(swapaxes)
+{
+    static const Signature signature = {"swapaxes", 2, 2, 2, {"axis1", "axis2"}};
+    PyObject *v[ARGS_MAX];
+    Array *x = object_array(self);
+    int a1, a2, axes[ARRAY_MAX_NDIM];
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_axis(v[0], x->ndim, &a1) < 0 ||
+        args_axis(v[1], x->ndim, &a2) < 0) {
+        return NULL;
+    }
+    for (int i = 0; i < x->ndim; i++) {
+        axes[i] = i == a1 ? a2 : i == a2 ? a1 : i;
+    }
+    return wrap_shared(view_transpose(x, axes), self);
+}
+
+METHOD(squeeze)
+{
+    static const Signature signature = {"squeeze", 1, 0, 1, {"axis"}};
+    PyObject *v[ARGS_MAX];
+    Array *x = object_array(self);
+    int axes[ARRAY_MAX_NDIM], naxes;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 ||
+        convert_axes(v[0] == NULL ? Py_None : v[0], x->ndim, axes, &naxes) < 0) {
+        return NULL;
+    }
+    for (int i = 0; i < naxes; i++) {
+        if (x->shape[axes[i]] != 1) {
+            PyErr_SetString(PyExc_ValueError, "cannot select an axis to squeeze out which has "
+                                              "size not equal to one");
+            return NULL;
+        }
+    }
+    return wrap_shared(view_squeeze(x, naxes, axes), self);
+}
+
+/* May memory that others see, or have borrowed, change its size? */
+static int
+check_resizable(const Array *x)
+{
+    const Storage *s = x->storage;
+    if (s->foreign) {
+        PyErr_SetString(PyExc_ValueError, "cannot resize this array: it does not own its data");
+        return -1;
+    }
+    if (x->is_scalar || !array_is_contiguous(x) || x->readonly || graph_is_recorded(x)) {
+        PyErr_SetString(PyExc_ValueError, "resize only works on single-segment arrays");
+        return -1;
+    }
+    if (s->exports > 0 || s->exported || s->refcount > 1 || x->refcount > 1 ||
+        x->size * dtype_size(x->dtype) != (int64_t)s->size) {
+        PyErr_SetString(PyExc_ValueError,
+                        "cannot resize an array that references or is referenced by another array "
+                        "in this way: its memory is exported. Use the np.resize function");
+        return -1;
+    }
+    return 0;
+}
+
+METHOD(resize)
+{
+    static const Signature signature = {"resize", 2, 0, 0, {"refcheck", "new_shape"}};
+    PyObject *v[ARGS_MAX];
+    int64_t shape[ARRAY_MAX_NDIM];
+    if (args_bind(&signature, args + nargs, 0, kwnames, v) < 0) {
+        return NULL;
+    }
+    const int ndim = v[1] != NULL && nargs == 0 ? read_sizes(&v[1], 1, shape)
+                                                : read_sizes(args, nargs, shape);
+    Array *x = object_array(self);
+    if (ndim < 0 || check_resizable(x) < 0) {
+        return NULL;
+    }
+    for (int i = 0; i < ndim; i++) {
+        if (shape[i] < 0) {
+            PyErr_SetString(PyExc_ValueError, "negative dimensions not allowed");
+            return NULL;
+        }
+    }
+    Array *resized = array_new_zeroed(x->storage->device, x->dtype, ndim, shape);
+    if (resized == NULL) {
+        return error_raise();
+    }
+    const int64_t keep = resized->size < x->size ? resized->size : x->size;
+    Array *to = function_flat(resized), *from = function_flat(x);
+    Array *head_to = to == NULL ? NULL : view_slice(to, 0, 0, 1, keep);
+    Array *head_from = from == NULL ? NULL : view_slice(from, 0, 0, 1, keep);
+    const bool done = head_to != NULL && head_from != NULL &&
+                      graph_write(head_to, head_from) == STATUS_OK;
+    array_release(to);
+    array_release(from);
+    array_release(head_to);
+    array_release(head_from);
+    if (!done) {
+        array_release(resized);
+        return error_raise();
+    }
+    ((ArrayObject *)self)->array = resized;
+    array_release(x);
+    Py_RETURN_NONE;
+}
+
+/* ---- copies and casts ---- */
+
+static PyObject *
+copy_in_order(PyObject *self, char order)
+{
+    Array *x = object_array(self);
+    if (!order_is_fortran(order, x)) {
+        return object_wrap(graph_copy(x));
+    }
+    Array *turned = view_transpose(x, NULL);
+    Array *copy = turned == NULL ? NULL : graph_copy(turned);
+    Array *result = copy == NULL ? NULL : view_transpose(copy, NULL);
+    array_release(turned);
+    array_release(copy);
+    return object_wrap(result);
+}
+
+METHOD(copy)
+{
+    static const Signature signature = {"copy", 1, 0, 1, {"order"}};
+    PyObject *v[ARGS_MAX];
+    char order;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_order(v[0], 'C', &order) < 0) {
+        return NULL;
+    }
+    return copy_in_order(self, order);
+}
+
+static PyObject *
+method_copy_protocol(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return copy_in_order(self, 'K');
+}
+
+METHOD(astype)
+{
+    static const Signature signature = {
+        "astype", 5, 1, 5, {"dtype", "order", "casting", "subok", "copy"}};
+    PyObject *v[ARGS_MAX];
+    DType dtype;
+    char casting = 'u', order;
+    bool copy;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_dtype(v[0], &dtype) < 0 ||
+        args_order(v[1], 'K', &order) < 0 || args_casting(v[2], &casting) < 0 ||
+        args_bool(v[4], true, &copy) < 0) {
+        return NULL;
+    }
+    Array *x = object_array(self);
+    dtype = dtype == DTYPE_COUNT ? DT_f64 : dtype;
+    if (!dtype_can_cast(x->dtype, dtype, casting)) {
+        return PyErr_Format(PyExc_TypeError,
+                            "Cannot cast array data from dtype('%s') to dtype('%s') according to "
+                            "the rule %R",
+                            dtype_info(x->dtype)->name, dtype_info(dtype)->name, v[2]);
+    }
+    if (dtype_is_complex(x->dtype) && !dtype_is_complex(dtype) && dtype != DT_bool &&
+        object_warn_complex() < 0) {
+        return NULL;
+    }
+    if (dtype == x->dtype && copy) {
+        return copy_in_order(self, order);
+    }
+    Array *result = graph_cast(x, dtype, copy);
+    if (result == x) {
+        array_release(result);
+        return Py_NewRef(self);
+    }
+    return object_wrap(result);
+}
+
+METHOD(view)
+{
+    static const Signature signature = {"view", 2, 0, 2, {"dtype", "type"}};
+    PyObject *v[ARGS_MAX];
+    DType dtype = DTYPE_COUNT;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0) {
+        return NULL;
+    }
+    if (v[0] != NULL && v[0] != (PyObject *)&ArrayObject_Type && args_dtype(v[0], &dtype) < 0) {
+        return NULL;
+    }
+    Array *x = object_array(self);
+    return wrap_shared(dtype == DTYPE_COUNT ? view_alias(x) : view_dtype(x, dtype), self);
+}
+
+static PyObject *
+method_to(PyObject *self, PyObject *name)
+{
+    Array *x = object_array(self);
+    Device *device = args_device(name);
+    Device *from = x->storage->device;
+    if (device == NULL) {
+        return NULL;
+    }
+    if (device == from) {
+        return Py_NewRef(self);
+    }
+    Array *value = graph_export(x, "to() another device");
+    Array *packed = value == NULL ? NULL : graph_copy(value);
+    Array *host = packed == NULL ? NULL
+                                 : array_new(device_cpu(), x->dtype, x->ndim, x->shape);
+    Array *result = host == NULL ? NULL : array_new(device, x->dtype, x->ndim, x->shape);
+    Status status = result == NULL ? STATUS_ERROR : STATUS_OK;
+    if (status == STATUS_OK && x->size > 0) {
+        status = from->to_host(from, array_data(host), array_data(packed), host->storage->size);
+        if (status == STATUS_OK) {
+            status = device->from_host(device, array_data(result), array_data(host),
+                                       host->storage->size);
+        }
+    }
+    array_release(value);
+    array_release(packed);
+    array_release(host);
+    if (status != STATUS_OK) {
+        array_release(result);
+        return error_raise();
+    }
+    return object_wrap(result);
+}
+
+/* ---- elements as Python objects ---- */
+
+/* Offset in bytes of an element from the start of `x`'s data, for item(*index). -1 on error. */
+static int
+item_offset(const Array *x, PyObject *const *args, Py_ssize_t nargs, int64_t *offset)
+{
+    int64_t at[ARRAY_MAX_NDIM];
+    *offset = 0;
+    if (nargs == 0) {
+        if (x->size != 1) {
+            PyErr_SetString(PyExc_ValueError,
+                            "can only convert an array of size 1 to a Python scalar");
+            return -1;
+        }
+        return 0;
+    }
+    const int n = read_sizes(args, nargs, at);
+    if (n < 0) {
+        return -1;
+    }
+    if (n == 1 && x->ndim != 1) { /* counts through all elements */
+        int64_t flat = at[0] < 0 ? at[0] + x->size : at[0];
+        if (flat < 0 || flat >= x->size) {
+            PyErr_Format(PyExc_IndexError, "index %lld is out of bounds for size %lld",
+                         (long long)at[0], (long long)x->size);
+            return -1;
+        }
+        for (int d = x->ndim - 1; d >= 0; d--) {
+            *offset += flat % x->shape[d] * x->strides[d];
+            flat /= x->shape[d];
+        }
+        return 0;
+    }
+    if (n != x->ndim) {
+        PyErr_SetString(PyExc_ValueError, "incorrect number of indices for array");
+        return -1;
+    }
+    for (int d = 0; d < n; d++) {
+        const int64_t index = at[d] < 0 ? at[d] + x->shape[d] : at[d];
+        if (index < 0 || index >= x->shape[d]) {
+            PyErr_Format(PyExc_IndexError,
+                         "index %lld is out of bounds for axis %d with size %lld",
+                         (long long)at[d], d, (long long)x->shape[d]);
+            return -1;
+        }
+        *offset += index * x->strides[d];
+    }
+    return 0;
+}
+
+static PyObject *
+method_item(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    Array *value = object_export_value(object_array(self), "item()");
+    if (value == NULL) {
+        return NULL;
+    }
+    int64_t offset;
+    PyObject *item = item_offset(value, args, nargs, &offset) < 0 ? NULL
+                                                                  : convert_item(value, offset);
+    array_release(value);
+    return item;
+}
+
+static PyObject *
+list_from(const Array *x, int axis, int64_t offset)
+{
+    if (axis == x->ndim) {
+        return convert_item(x, offset);
+    }
+    PyObject *list = PyList_New(x->shape[axis]);
+    for (int64_t i = 0; list != NULL && i < x->shape[axis]; i++) {
+        PyObject *item = list_from(x, axis + 1, offset + i * x->strides[axis]);
+        if (item == NULL) {
+            Py_CLEAR(list);
+        } else {
+            PyList_SET_ITEM(list, i, item);
+        }
+    }
+    return list;
+}
+
+static PyObject *
+method_tolist(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    Array *value = object_export_value(object_array(self), "tolist()");
+    if (value == NULL) {
+        return NULL;
+    }
+    PyObject *list = list_from(value, 0, 0);
+    array_release(value);
+    return list;
+}
+
+METHOD(tobytes)
+{
+    static const Signature signature = {"tobytes", 1, 0, 1, {"order"}};
+    PyObject *v[ARGS_MAX];
+    char order;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_order(v[0], 'C', &order) < 0) {
+        return NULL;
+    }
+    Array *value = object_export_value(object_array(self), "tobytes()");
+    if (value == NULL) {
+        return NULL;
+    }
+    Array *turned = order_is_fortran(order, value) ? view_transpose(value, NULL)
+                                                   : array_retain(value);
+    Array *packed = turned == NULL ? NULL : graph_copy(turned);
+    Array *ready = packed == NULL ? NULL : graph_evaluate(packed);
+    PyObject *bytes = NULL;
+    if (ready == NULL) {
+        error_raise();
+    } else {
+        bytes = PyBytes_FromStringAndSize(ready->size == 0 ? "" : array_data(ready),
+                                          ready->size * dtype_size(ready->dtype));
+    }
+    array_release(value);
+    array_release(turned);
+    array_release(packed);
+    array_release(ready);
+    return bytes;
+}
+
+static PyObject *
+method_fill(PyObject *self, PyObject *value)
+{
+    if (subscript_assign(object_array(self), value) < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+METHOD(sort)
+{
+    PyObject *sorted = call_with_self(function_sort, NULL, self, args, nargs, kwnames);
+    if (sorted == NULL) {
+        return NULL;
+    }
+    const int status = subscript_assign(object_array(self), sorted);
+    Py_DECREF(sorted);
+    if (status < 0) {
+        return NULL;
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+method_conjugate(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    Array *x = object_array(self);
+    return dtype_is_complex(x->dtype) ? object_wrap_result(graph_apply1(OP_conjugate, x))
+                                      : Py_NewRef(self);
+}
+
+static PyObject *
+method_complex(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    Array *x = object_array(self);
+    if (x->size != 1) {
+        PyErr_SetString(PyExc_TypeError,
+                        "only length-1 arrays can be converted to Python scalars");
+        return NULL;
+    }
+    Array *value = object_export_value(x, "complex()");
+    PyObject *item = value == NULL ? NULL : convert_item(value, 0);
+    array_release(value);
+    if (item == NULL || PyComplex_CheckExact(item)) {
+        return item;
+    }
+    const double real = PyFloat_AsDouble(item);
+    Py_DECREF(item);
+    return real == -1.0 && PyErr_Occurred() ? NULL : PyComplex_FromDoubles(real, 0);
+}
+
+METHOD(setflags)
+{
+    static const Signature signature = {"setflags", 3, 0, 3, {"write", "align", "uic"}};
+    PyObject *v[ARGS_MAX];
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0) {
+        return NULL;
+    }
+    if (v[0] != NULL && v[0] != Py_None) {
+        PyObject *flags = PyObject_GetAttrString(self, "flags");
+        const int status = flags == NULL ? -1 : PyObject_SetAttrString(flags, "writeable", v[0]);
+        Py_XDECREF(flags);
+        if (status < 0) {
+            return NULL;
+        }
+    }
+    Py_RETURN_NONE;
+}
+
+/* ---- derivatives, PyTorch's spelling ---- */
+
+static PyObject *
+method_detach(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return wrap_shared(graph_detach(object_array(self)), self);
+}
+
+METHOD(requires_grad_)
+{
+    static const Signature signature = {"requires_grad_", 1, 0, 1, {"requires_grad"}};
+    PyObject *v[ARGS_MAX];
+    bool on;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_bool(v[0], true, &on) < 0) {
+        return NULL;
+    }
+    if (tape_require_grad(object_array(self), on) != STATUS_OK) {
+        return error_raise();
+    }
+    return Py_NewRef(self);
+}
+
+METHOD(backward)
+{
+    static const Signature signature = {
+        "backward", 3, 0, 3, {"gradient", "retain_graph", "create_graph"}};
+    PyObject *v[ARGS_MAX];
+    bool create;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 ||
+        args_bool(v[2], false, &create) < 0) {
+        return NULL;
+    }
+    Array *y = object_array(self);
+    Array *cotangent = NULL;
+    if (v[0] != NULL && v[0] != Py_None) {
+        cotangent = object_operand(v[0]);
+        if (cotangent == NULL) {
+            return NULL;
+        }
+    } else if (y->size != 1) {
+        PyErr_SetString(PyExc_RuntimeError,
+                        "backward: the array has more than one element; pass gradient= with its "
+                        "shape");
+        return NULL;
+    }
+    const Status status = tape_backward(y, cotangent, create);
+    array_release(cotangent);
+    if (status != STATUS_OK) {
+        return error_raise();
+    }
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+method_numpy(PyObject *self, PyObject *unused)
+{
+    (void)unused;
+    return PyObject_CallMethod(self, "__array__", NULL);
+}
+
+static void
+append_text(void *ctx, const char *text)
+{
+    PyObject *line = PyUnicode_FromString(text);
+    if (line != NULL) {
+        PyList_Append(ctx, line);
+        Py_DECREF(line);
+    }
+}
+
+METHOD(graph)
+{
+    static const Signature signature = {"graph", 1, 0, 1, {"dot"}};
+    PyObject *v[ARGS_MAX];
+    bool dot;
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_bool(v[0], false, &dot) < 0) {
+        return NULL;
+    }
+    PyObject *parts = PyList_New(0), *text = NULL;
+    PyObject *nothing = PyUnicode_FromString("");
+    if (parts != NULL && nothing != NULL) {
+        if (graph_describe(object_array(self), dot, append_text, parts) != STATUS_OK) {
+            error_raise();
+        } else if (!PyErr_Occurred()) {
+            text = PyUnicode_Join(nothing, parts);
+        }
+    }
+    Py_XDECREF(parts);
+    Py_XDECREF(nothing);
+    return text;
+}
+
+#define ROW(name, doc)                                                                             \
+    {#name, (PyCFunction)(void (*)(void))method_##name, METH_FASTCALL | METH_KEYWORDS, doc}
+#define PLAIN(name, doc) {#name, (PyCFunction)(void (*)(void))method_##name, METH_FASTCALL, doc}
+#define NOARGS(name, doc) {#name, method_##name, METH_NOARGS, doc}
+
+PyMethodDef array_methods[] = {
+    ROW(sum, "sum(axis=None, dtype=None, out=None, keepdims=False, initial=0, where=True)\n--\n\n"
+             "Sum of the elements over axes: see pyarr.sum."),
+    ROW(prod, "prod(axis=None, dtype=None, out=None, keepdims=False, initial=1, where=True)\n--\n\n"
+              "Product of the elements over axes: see pyarr.prod."),
+    ROW(min, "min(axis=None, out=None, keepdims=False, initial=None, where=True)\n--\n\n"
+             "Least element over axes: see pyarr.min."),
+    ROW(max, "max(axis=None, out=None, keepdims=False, initial=None, where=True)\n--\n\n"
+             "Greatest element over axes: see pyarr.max."),
+    ROW(any, "any(axis=None, out=None, keepdims=False, *, where=True)\n--\n\n"
+             "Is any element true: see pyarr.any."),
+    ROW(all, "all(axis=None, out=None, keepdims=False, *, where=True)\n--\n\n"
+             "Are all elements true: see pyarr.all."),
+    ROW(argmin, "argmin(axis=None, out=None, *, keepdims=False)\n--\n\n"
+                "Index of the least element: see pyarr.argmin."),
+    ROW(argmax, "argmax(axis=None, out=None, *, keepdims=False)\n--\n\n"
+                "Index of the greatest element: see pyarr.argmax."),
+    ROW(cumsum, "cumsum(axis=None, dtype=None, out=None)\n--\n\nCumulative sum."),
+    ROW(cumprod, "cumprod(axis=None, dtype=None, out=None)\n--\n\nCumulative product."),
+    ROW(mean, "mean(axis=None, dtype=None, out=None, keepdims=False, *, where=True)\n--\n\n"
+              "Mean of the elements over axes: see pyarr.mean."),
+    ROW(std, "std(axis=None, dtype=None, out=None, ddof=0, keepdims=False)\n--\n\n"
+             "Standard deviation over axes: see pyarr.std."),
+    ROW(var, "var(axis=None, dtype=None, out=None, ddof=0, keepdims=False)\n--\n\n"
+             "Variance over axes: see pyarr.var."),
+    ROW(ptp, "ptp(axis=None, out=None, keepdims=False)\n--\n\nGreatest minus least element."),
+    ROW(clip, "clip(min=None, max=None, out=None)\n--\n\nElements limited to [min, max]."),
+    ROW(round, "round(decimals=0, out=None)\n--\n\nElements rounded to decimals, half to even."),
+    ROW(trace, "trace(offset=0, axis1=0, axis2=1, dtype=None, out=None)\n--\n\n"
+               "Sum along a diagonal."),
+    ROW(repeat, "repeat(repeats, axis=None)\n--\n\nElements repeated: see pyarr.repeat."),
+    ROW(compress, "compress(condition, axis=None, out=None)\n--\n\nSlices where true."),
+    ROW(put, "put(indices, values, mode='raise')\n--\n\nSet elements of the flattened array."),
+    ROW(choose, "choose(choices, out=None, mode='raise')\n--\n\nPick among arrays by index."),
+    ROW(partition, "partition(kth, axis=-1, kind='introselect', order=None)\n--\n\n"
+                   "Reorder in place so that the kth element is where sorting would put it."),
+    ROW(argpartition, "argpartition(kth, axis=-1, kind='introselect', order=None)\n--\n\n"
+                      "Indices that partition."),
+    ROW(dot, "dot(b, out=None)\n--\n\nDot product: see pyarr.dot."),
+    ROW(take, "take(indices, axis=None, out=None, mode='raise')\n--\n\n"
+              "Elements at indices along an axis: see pyarr.take."),
+    ROW(argsort, "argsort(axis=-1, kind=None, order=None, *, stable=None)\n--\n\n"
+                 "Indices that sort: see pyarr.argsort."),
+    ROW(searchsorted, "searchsorted(v, side='left', sorter=None)\n--\n\n"
+                      "Insertion indices into this sorted array."),
+    ROW(diagonal, "diagonal(offset=0, axis1=0, axis2=1)\n--\n\nRead-only view of a diagonal."),
+    ROW(nonzero, "nonzero()\n--\n\nIndices of the elements that are not zero."),
+    ROW(reshape, "reshape(*shape, order='C', copy=None)\n--\n\n"
+                 "The elements in another shape: a view where possible. One size may be -1.\n"
+                 "ValueError when the sizes do not multiply to the size of the array."),
+    ROW(ravel, "ravel(order='C')\n--\n\nThe elements as 1-d: a view where possible."),
+    ROW(flatten, "flatten(order='C')\n--\n\nThe elements as 1-d: a copy."),
+    PLAIN(transpose, "transpose(*axes)\n--\n\nView with its axes permuted, by default reversed.\n"
+                     "ValueError unless axes are a permutation."),
+    ROW(swapaxes, "swapaxes(axis1, axis2)\n--\n\nView with two axes exchanged."),
+    ROW(squeeze, "squeeze(axis=None)\n--\n\nView without axes of size 1."),
+    ROW(resize, "resize(*new_shape, refcheck=True)\n--\n\n"
+                "Change the shape in place, repeating nothing: new elements are zero. ValueError\n"
+                "while the memory is shared or exported."),
+    ROW(copy, "copy(order='C')\n--\n\nA copy that owns its memory; differentiable."),
+    {"__copy__", method_copy_protocol, METH_NOARGS, NULL},
+    {"__deepcopy__", method_copy_protocol, METH_O, NULL},
+    ROW(astype, "astype(dtype, order='K', casting='unsafe', subok=True, copy=True)\n--\n\n"
+                "The elements in another dtype. TypeError where `casting` forbids it."),
+    ROW(view, "view(dtype=None, type=None)\n--\n\n"
+              "The same memory, read as another dtype. ValueError where sizes do not fit."),
+    {"to", method_to, METH_O,
+     "to(device)\n--\n\nThe array on a device, itself if it is there. ValueError for an unknown\n"
+     "name, TypeError for an active array."},
+    {"to_device", method_to, METH_O, "to_device(device)\n--\n\nThe same as `to`."},
+    PLAIN(item, "item(*index)\n--\n\n"
+                "One element as a Python number. TypeError on an active array."),
+    NOARGS(tolist, "tolist()\n--\n\n"
+                   "The elements as nested lists of Python numbers. TypeError on an active array."),
+    ROW(tobytes, "tobytes(order='C')\n--\n\nThe bytes of the elements, in C or Fortran order."),
+    {"fill", method_fill, METH_O, "fill(value)\n--\n\nSet all elements."},
+    ROW(sort, "sort(axis=-1, kind=None, order=None, *, stable=None)\n--\n\n"
+              "Sort in place along an axis; NaN last."),
+    NOARGS(conjugate, "conjugate()\n--\n\nComplex conjugate of each element."),
+    {"conj", method_conjugate, METH_NOARGS, "conj()\n--\n\nComplex conjugate of each element."},
+    {"__complex__", method_complex, METH_NOARGS, NULL},
+    {"__format__", array_format, METH_O, NULL},
+    {"__round__", (PyCFunction)(void (*)(void))method_round, METH_FASTCALL | METH_KEYWORDS, NULL},
+    ROW(setflags, "setflags(write=None, align=None, uic=None)\n--\n\n"
+                  "Make the array read-only, or writable where its memory is."),
+    NOARGS(detach, "detach()\n--\n\nThe same elements without derivative; shares memory."),
+    ROW(requires_grad_, "requires_grad_(requires_grad=True)\n--\n\n"
+                        "Record what is computed from this array, so that `backward` fills in\n"
+                        "its `.grad`. TypeError unless it is floating or complex. Returns it.\n\n"
+                        ">>> import pyarr as pa\n"
+                        ">>> x = pa.array([1.0, 2.0]).requires_grad_()\n"
+                        ">>> (x * x).sum().backward()\n"
+                        ">>> x.grad\n"
+                        "array([2., 4.])\n"),
+    ROW(backward, "backward(gradient=None, retain_graph=None, create_graph=False)\n--\n\n"
+                  "Add the derivative of this array (times `gradient`, of its shape, by default 1\n"
+                  "for a single element) to the `.grad` of each leaf it was computed from."),
+    NOARGS(numpy, "numpy()\n--\n\nA NumPy array that shares the memory."),
+    ROW(graph, "graph(dot=False)\n--\n\n"
+               "The recorded operations behind the array as text, or as a graphviz drawing."),
+    {NULL, NULL, 0, NULL},
+};
