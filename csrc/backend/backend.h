@@ -69,6 +69,9 @@ BlockKernel backend_cpu_kernel(OpCode op, DType loop);
 /* Elements from which the pool is worth waking, for this op on the CPU. */
 int64_t backend_cpu_grain(OpCode op, DType loop);
 
+/* The instruction set of the kernels: "v2", "v3", "v4" or "base". */
+const char *backend_cpu_isa(void);
+
 /* What the BLAS library says of itself and the processor core it picked; static text. */
 const char *backend_cpu_blas_config(void);
 const char *backend_cpu_blas_core(void);

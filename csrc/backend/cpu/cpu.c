@@ -102,3 +102,9 @@ backend_cpu_init(void)
     }
     return device_register(&device);
 }
+
+const char *
+backend_cpu_isa(void)
+{
+    return cpu_isa();
+}
