@@ -15,8 +15,15 @@
 /* Runs a program; see backend.h. */
 Status cpu_run_program(const Program *program);
 
+/* The kernel of a row, also where backend_cpu_kernel gives NULL because the loop may fail. */
+BlockKernel cpu_row_kernel(OpCode op, DType loop);
 /* Kernels for converting between dtypes, chosen like those of rows; never NULL. */
 BlockKernel cpu_cast_kernel(DType from, DType to);
+
+/* Comparisons of int64 with uint64, by value; `first` is the dtype of the first input. */
+BlockKernel cpu_mixed_kernel(OpCode op, DType first);
+/* n elements of `size` bytes, each a copy of *value; any alignment. */
+void cpu_fill(void *out, const void *value, int size, int64_t n);
 
 /* Chooses the kernels for this machine (PYARR_ISA may name a lesser set): ERR_VALUE when the
  * name is unknown or the machine lacks it. */

@@ -1,0 +1,202 @@
+/* backend/cpu/kernels.c -- which kernel runs a row: the tables of this machine's instructions. */
+#include "backend/cpu/kernels/kernel.h"
+
+#include "backend/cpu/cpu.h"
+#include "base/settings.h"
+
+#include <string.h>
+
+/* The dtypes as the sources of kernels name them (`bool` is a macro). */
+#define EACH_DTYPE(X, isa)                                                                         \
+    X(DT_bool, b8, isa)                                                                            \
+    X(DT_i8, i8, isa)                                                                              \
+    X(DT_i16, i16, isa)                                                                            \
+    X(DT_i32, i32, isa)                                                                            \
+    X(DT_i64, i64, isa)                                                                            \
+    X(DT_u8, u8, isa)                                                                              \
+    X(DT_u16, u16, isa)                                                                            \
+    X(DT_u32, u32, isa)                                                                            \
+    X(DT_u64, u64, isa)                                                                            \
+    X(DT_f32, f32, isa)                                                                            \
+    X(DT_f64, f64, isa)                                                                            \
+    X(DT_c64, c64, isa)                                                                            \
+    X(DT_c128, c128, isa)
+#define EACH_SIZE(X, isa) X(1, isa) X(2, isa) X(4, isa) X(8, isa) X(16, isa)
+
+typedef struct KernelSet {
+    const char *isa;
+    const BlockKernel *rows[DTYPE_COUNT];
+    const BlockKernel (*casts)[DTYPE_COUNT];
+    BlockKernel select[KERNEL_MAX_SIZE + 1]; /* by element size */
+} KernelSet;
+
+#define DECLARE_ROWS(dtype, name, isa)                                                             \
+    extern const BlockKernel KERNEL_TABLE(name, isa)[OP_ELEMENTWISE_COUNT];
+#define DECLARE_SELECT(size, isa)                                                                  \
+    void kernel_select_##size##_##isa(void *, const void *const *, int64_t, unsigned);
+#define X(isa)                                                                                     \
+    EACH_DTYPE(DECLARE_ROWS, isa)                                                                  \
+    EACH_SIZE(DECLARE_SELECT, isa)                                                                 \
+    extern const BlockKernel kernel_casts_##isa[DTYPE_COUNT][DTYPE_COUNT];
+ISA_EACH(X)
+#undef X
+
+#define ROWS_ENTRY(dtype, name, isa) [dtype] = KERNEL_TABLE(name, isa),
+#define SELECT_ENTRY(size, isa) [size] = kernel_select_##size##_##isa,
+static const KernelSet sets[] = {
+#define X(isa)                                                                                     \
+    {#isa, {EACH_DTYPE(ROWS_ENTRY, isa)}, kernel_casts_##isa, {EACH_SIZE(SELECT_ENTRY, isa)}},
+    ISA_EACH(X)
+#undef X
+};
+enum { SET_COUNT = sizeof sets / sizeof sets[0] };
+
+static const KernelSet *current = &sets[0];
+
+/* Does this machine run that instruction set? */
+static bool
+machine_has(const char *isa)
+{
+#if defined(__x86_64__)
+    __builtin_cpu_init();
+    if (strcmp(isa, "v2") == 0) {
+        return __builtin_cpu_supports("sse4.2") && __builtin_cpu_supports("popcnt");
+    }
+    const bool v3 = __builtin_cpu_supports("avx2") && __builtin_cpu_supports("fma") &&
+                    __builtin_cpu_supports("bmi") && __builtin_cpu_supports("bmi2");
+    if (strcmp(isa, "v3") == 0) {
+        return v3;
+    }
+    if (strcmp(isa, "v4") == 0) {
+        return v3 && __builtin_cpu_supports("avx512f") && __builtin_cpu_supports("avx512bw") &&
+               __builtin_cpu_supports("avx512cd") && __builtin_cpu_supports("avx512dq") &&
+               __builtin_cpu_supports("avx512vl");
+    }
+#endif
+    return strcmp(isa, "base") == 0;
+}
+
+Status
+cpu_kernels_init(void)
+{
+    const char *wanted = settings_get()->isa;
+    const KernelSet *chosen = NULL;
+    for (int i = 0; i < SET_COUNT; i++) {
+        const bool named = wanted[0] == '\0' || strcmp(wanted, sets[i].isa) == 0;
+        if (named && machine_has(sets[i].isa)) {
+            chosen = &sets[i];
+        }
+    }
+    if (chosen == NULL) {
+        return err_set(ERR_VALUE, "PYARR_ISA: this machine has no kernels for '%s'", wanted);
+    }
+    current = chosen;
+    return STATUS_OK;
+}
+
+const char *
+cpu_isa(void)
+{
+    return current->isa;
+}
+
+BlockKernel
+cpu_cast_kernel(DType from, DType to)
+{
+    return current->casts[from][to];
+}
+
+BlockKernel
+cpu_row_kernel(OpCode op, DType loop)
+{
+    if (op == OP_where) {
+        return current->select[dtype_size(loop)];
+    }
+    return current->rows[loop][op];
+}
+
+BlockKernel
+backend_cpu_kernel(OpCode op, DType loop)
+{
+    if (op == OP_power && dtype_is_integer(loop)) {
+        return NULL; /* may fail: negative exponents */
+    }
+    return cpu_row_kernel(op, loop);
+}
+
+/* Elements that take some 10 microseconds: from there a second thread pays for its waking. */
+int64_t
+backend_cpu_grain(OpCode op, DType loop)
+{
+    const bool cheap = !op_is_elementwise(op) || (op_info(op)->flags & FLAG_CHEAP) != 0;
+    if (cheap) {
+        return (int64_t)262144 / dtype_size(loop);
+    }
+    return dtype_is_complex(loop) ? 1024 : 8192;
+}
+
+#define FILL(type)                                                                                 \
+    do {                                                                                           \
+        type v;                                                                                    \
+        memcpy(&v, value, sizeof v);                                                               \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            memcpy(to + i * (int64_t)sizeof v, &v, sizeof v);                                      \
+        }                                                                                          \
+    } while (0)
+
+void
+cpu_fill(void *out, const void *value, int size, int64_t n)
+{
+    typedef struct Pair {
+        uint64_t first, second;
+    } Pair;
+    char *const to = out;
+    switch (size) {
+    case 1:
+        memset(out, *(const unsigned char *)value, (size_t)n);
+        break;
+    case 2:
+        FILL(uint16_t);
+        break;
+    case 4:
+        FILL(uint32_t);
+        break;
+    case 8:
+        FILL(uint64_t);
+        break;
+    default:
+        FILL(Pair);
+        break;
+    }
+}
+
+void
+kernel_spread(BlockKernel kernel, void *out, int out_size, const void *const *in,
+              const uint8_t *in_sizes, int nin, int64_t n, unsigned uniform)
+{
+    char *const to = out;
+    if (n <= 0) {
+        return;
+    }
+    if (uniform == (1u << nin) - 1) {
+        kernel(to, in, 1, 0);
+        cpu_fill(to + out_size, to, out_size, n - 1);
+        return;
+    }
+    _Alignas(64) char blocks[3][KERNEL_BLOCK * KERNEL_MAX_SIZE];
+    const void *block_in[3];
+    const int64_t width = n < KERNEL_BLOCK ? n : KERNEL_BLOCK;
+    for (int k = 0; k < nin; k++) {
+        if ((uniform >> k & 1) != 0) {
+            cpu_fill(blocks[k], in[k], in_sizes[k], width);
+        }
+    }
+    for (int64_t at = 0; at < n; at += KERNEL_BLOCK) {
+        for (int k = 0; k < nin; k++) {
+            const bool repeated = (uniform >> k & 1) != 0;
+            block_in[k] = repeated ? blocks[k] : (const char *)in[k] + at * in_sizes[k];
+        }
+        const int64_t count = n - at < KERNEL_BLOCK ? n - at : KERNEL_BLOCK;
+        kernel(to + at * out_size, block_in, count, 0);
+    }
+}

@@ -1,0 +1,27 @@
+/* backend/cpu/kernels/kernel_rows.h -- the kernels of one source and their table.
+ *
+ * Included once by real.c, complex.c and integer.c after they have defined V, OUT_<rule>,
+ * IF_<class>, T, and the table's name by KT and ISA.
+ */
+#define ROW1(name, cls, rule, forward, dx, flags, doc) IF_##cls(KERNEL_ROW1(name, rule, forward))
+#define ROW2(name, cls, rule, forward, dx, dy, flags, doc)                                         \
+    IF_##cls(KERNEL_ROW2(name, rule, forward, flags))
+#define ROW3(name, cls, rule, forward, dx, dy, dz, flags, doc)                                     \
+    IF_##cls(KERNEL_ROW3(name, rule, forward))
+#include "ops/ops.def"
+#undef ROW1
+#undef ROW2
+#undef ROW3
+
+#define ENTRY(name) [OP_##name] = name##_kernel,
+extern const BlockKernel KERNEL_TABLE(KT, ISA)[OP_ELEMENTWISE_COUNT];
+const BlockKernel KERNEL_TABLE(KT, ISA)[OP_ELEMENTWISE_COUNT] = {
+#define ROW1(name, cls, rule, forward, dx, flags, doc) IF_##cls(ENTRY(name))
+#define ROW2(name, cls, rule, forward, dx, dy, flags, doc) IF_##cls(ENTRY(name))
+#define ROW3(name, cls, rule, forward, dx, dy, dz, flags, doc) IF_##cls(ENTRY(name))
+#include "ops/ops.def"
+#undef ROW1
+#undef ROW2
+#undef ROW3
+    KERNEL_EXTRA_ENTRIES
+};
