@@ -257,7 +257,7 @@ run_range(void *ctx, int64_t begin, int64_t end, int thread)
             run_instruction(run, &block, k);
         }
     }
-    while (block.at < end && atomic_load_explicit(&run->negative_power, memory_order_relaxed) == 0) {
+    while (block.at < end && atomic_load(&run->negative_power) == 0) {
         block.n = end - block.at < ACCESS_BLOCK ? end - block.at : ACCESS_BLOCK;
         const int64_t left = run->run_length - block.at % run->run_length;
         block.n = left < block.n ? left : block.n;
