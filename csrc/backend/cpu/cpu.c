@@ -70,7 +70,11 @@ static Status
 cpu_device_primitive(Device *self, const Call *call)
 {
     (void)self;
-    return primitives[call->op - OP_ELEMENTWISE_COUNT](call);
+    const PrimitiveFn run = primitives[call->op - OP_ELEMENTWISE_COUNT];
+    if (run == NULL) {
+        return err_set(ERR_NOTIMPLEMENTED, "%s: no kernel on the CPU", op_info(call->op)->name);
+    }
+    return run(call);
 }
 
 static bool
