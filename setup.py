@@ -161,12 +161,10 @@ class BuildCore(build_ext):
         version = subprocess.run(
             [*self.cc, "--version"], capture_output=True, text=True, check=True
         ).stdout.partition("\n")[0]
-        self.versions = f"{version} {sys.version} {numpy.__version__} " + str(
-            scipy_openblas32.__version__
-        )
+        self.versions = f"{version} {scipy_openblas32.__version__}"
+        self.python_versions = f"{sys.version} {numpy.__version__}"
         kind = "san" if sanitize else "checks" if checks else "release"
-        compiler = Path(self.cc[0]).name
-        self.objects = ROOT / "build" / f"{kind}-{compiler}-{sys.implementation.cache_tag}"
+        self.objects = ROOT / "build" / f"{kind}-{Path(self.cc[0]).name}"
 
     def compile_all(self):
         """Compile what is out of date; return all objects in a fixed order."""
@@ -189,10 +187,16 @@ class BuildCore(build_ext):
 
     def compile_one(self, source, suffix, extra):
         name = source.relative_to(ROOT)
+        versions = self.versions
         path = self.objects / name.with_name(name.stem + suffix)
+        if name.parts[1] == "python":
+            # The only layer that differs from one Python to the next.
+            versions += self.python_versions
+            tag = sys.implementation.cache_tag
+            path = self.objects / tag / name.with_name(name.stem + suffix)
         obj, dep, stamp = (path.with_name(path.name + e) for e in (".o", ".d", ".cmd"))
         command = [*self.cc, *self.flags, *extra, "-c", str(name), "-o", str(obj)]
-        text = " ".join(command) + self.versions
+        text = " ".join(command) + versions
         key = hashlib.sha256(text.encode()).hexdigest()
         if not self.force and up_to_date(obj, key, stamp, dep):
             return obj
@@ -233,7 +237,8 @@ class BuildCore(build_ext):
 
     def link(self, target, objects, library):
         newest = max(os.stat(path).st_mtime_ns for path in objects)
-        stamp = self.objects / "link.cmd"
+        where = hashlib.sha256(str(target).encode()).hexdigest()[:12]
+        stamp = ROOT / "build" / f"link-{where}.cmd"
         mac = sys.platform == "darwin"
         origin = "@loader_path" if mac else "$ORIGIN"
         command = [*self.cc, *(["-bundle", "-undefined", "dynamic_lookup"] if mac else ["-shared"])]

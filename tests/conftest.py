@@ -1,0 +1,36 @@
+"""What all tests share: the right pyarr, and the same examples every time."""
+
+import os
+import sys
+import sysconfig
+from pathlib import Path
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+def forget_unbuilt_source():
+    """Let `import pyarr` find the installed package, not a source folder unbuilt.
+
+    `python -m pytest` puts the checkout in front of sys.path. That is right for an
+    editable or in-place build, and hides an installed pyarr otherwise.
+    """
+    suffix = sysconfig.get_config_var("EXT_SUFFIX")
+    if (ROOT / "pyarr" / f"_core{suffix}").exists():
+        return
+    sys.path[:] = [p for p in sys.path if Path(p or os.getcwd()).resolve() != ROOT]
+    os.environ["PYTHONSAFEPATH"] = "1"  # the same for processes that tests start
+
+
+forget_unbuilt_source()
+os.environ.setdefault("MPLBACKEND", "Agg")
+
+try:
+    from hypothesis import settings
+except ImportError:
+    pass
+else:
+    settings.register_profile("same", derandomize=True, deadline=None, database=None)
+    settings.register_profile(
+        "few", parent=settings.get_profile("same"), max_examples=20
+    )
+    settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
