@@ -83,9 +83,14 @@ def source_variants(path, isas):
         elif values:
             axes.append([(v, [f"-D{name}={v}"]) for v in values.split(",")])
         else:
-            raise CompileError(f"{path}: variants: {word!r} is neither ISA nor NAME=a,b")
+            raise CompileError(
+                f"{path}: variants: {word!r} is neither ISA nor NAME=a,b"
+            )
     return [
-        ("".join("-" + suffix for suffix, _ in choice), sum((f for _, f in choice), []))
+        (
+            "".join(f"-{suffix}" for suffix, _ in choice),
+            [flag for _, flags in choice for flag in flags],
+        )
         for choice in itertools.product(*axes)
     ]
 
@@ -241,7 +246,10 @@ class BuildCore(build_ext):
         stamp = ROOT / "build" / f"link-{where}.cmd"
         mac = sys.platform == "darwin"
         origin = "@loader_path" if mac else "$ORIGIN"
-        command = [*self.cc, *(["-bundle", "-undefined", "dynamic_lookup"] if mac else ["-shared"])]
+        command = [
+            *self.cc,
+            *(["-bundle", "-undefined", "dynamic_lookup"] if mac else ["-shared"]),
+        ]
         command += self.link_flags
         command += [os.path.relpath(path, ROOT) for path in objects]
         command += [f"-L{library.parent}", f"-l{self.openblas.get_library()}", "-lm"]
