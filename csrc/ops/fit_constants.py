@@ -279,7 +279,11 @@ def constants(dtype):
     yield "INTEGER_BIAS_SUBNORMAL", text(2**mantissa + bias + subnormal, dtype)
     yield "ROUND_SHIFT", text(magic, dtype)
     yield "ROUND_SHIFT_BIASED", text(magic + bias, dtype)
+    yield "ROUND_SHIFT_TWICE", text(magic + 2 * bias, dtype)
     yield "MIN_NORMAL", text(mpf(2) ** (1 - bias), dtype)
+    yield "TWICE_MIN_NORMAL", text(mpf(2) ** (2 - bias), dtype)
+    yield "EXPONENT_MASK", hex((2 * bias + 1) << mantissa)
+    yield "EXPONENT_STEP", hex(1 << mantissa)
     yield "SUBNORMAL_SCALE", text(mpf(2) ** subnormal, dtype)
     yield "TINY", text(mpf(2) ** (-56 if wide else -26), dtype)
     yield "EXPONENT_MAX", text(bias + 1, dtype)
@@ -287,8 +291,12 @@ def constants(dtype):
     for name, value in (
         ("EXP_MIN", (-800, -120)),
         ("EXP_MAX", (720, 100)),
-        ("EXP2_MIN", (-1100, -160)),
-        ("EXP2_MAX", (1100, 160)),
+        ("EXP_WIDE_MAX", (1500, 200)),
+        ("EXPONENT_LIMIT", (1000, 120)),
+        ("HYPOT_SHIFT", (600, 80)),
+        ("EXP2_UNDERFLOW", (-1075, -150)),
+        ("EXP2_OVERFLOW", (1024, 128)),
+        ("EXP_UNDERFLOW", (-746, -104)),
         ("EXPM1_MIN", (-50, -30)),
         ("TANH_ONE", (22, 12)),
         ("ERF_ONE", (6, 4)),
@@ -304,6 +312,8 @@ def constants(dtype):
     yield "HYPOT_SMALL", text(mpf(2) ** (-450 if wide else -50), dtype)
     yield "HYPOT_DOWN", text(mpf(2) ** (-600 if wide else -80), dtype)
     yield "HYPOT_UP", text(mpf(2) ** (600 if wide else 80), dtype)
+    yield "HYPOT_DOWN_ROOT", text(mpf(2) ** (-300 if wide else -40), dtype)
+    yield "HYPOT_UP_ROOT", text(mpf(2) ** (300 if wide else 40), dtype)
     largest = (2 - mpf(2) ** -mantissa) * mpf(2) ** bias
     overflow = rounded(mp.log(largest), dtype)
     if overflow > mp.log(largest):

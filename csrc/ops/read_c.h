@@ -16,6 +16,12 @@
 
 #include "ops/vocabulary.h"
 
+/* gcc turns two selects on related conditions into branches ("jump threading") and then finds
+ * control flow in a loop that should be a vector loop, or many more compares than needed */
+#if defined(__GNUC__) && !defined(__clang__)
+#pragma GCC optimize("no-thread-jumps")
+#endif
+
 /* gcc gives up inlining long functions, and a loop with a call in it is no vector loop */
 #define SCALAR static inline __attribute__((always_inline))
 
@@ -38,7 +44,7 @@
 #define CHOOSE(m, x, y) PASTE(select, T)(m, x, y)
 #define INT1(name, i) PASTE(name, T)(i)
 #define INT2(name, i, j) PASTE(name, T)(i, j)
-#define CONST(c) ((PASTE(value, T))(c))
+#define CONST(c) PASTE(constant, T)(c)
 #define CONSTI(c) ((PASTE(word, T))(c))
 #define AS_WORD(x) PASTE(bits, T)(x)
 #define AS_VALUE(i) PASTE(floatbits, T)(i)
@@ -108,6 +114,7 @@ xor_mask(bool m, bool n)
     typedef struct { \
         V first, second; \
     } pair_##S; \
+    SCALAR V constant_##S(V x) { return x; } \
     SCALAR W bits_##S(V x) \
     { \
         W i; \
