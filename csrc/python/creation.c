@@ -642,7 +642,7 @@ CREATION(linspace)
     const bool numbers = (PyFloat_CheckExact(v[0]) || PyLong_CheckExact(v[0])) &&
                          (PyFloat_CheckExact(v[1]) || PyLong_CheckExact(v[1]));
     if (numbers) {
-        double step_value;
+        double step_value = NAN;
         const double start = PyFloat_AsDouble(v[0]), stop = PyFloat_AsDouble(v[1]);
         if (PyErr_Occurred()) {
             return NULL;

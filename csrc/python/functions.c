@@ -16,17 +16,13 @@ function_flat(Array *x)
 }
 
 Status
-function_common(Array *const *in, int n, Array **out)
+function_common(Array *const *in, Array **out)
 {
-    DType dtypes[CALL_MAX_INPUTS];
-    Weak weak[CALL_MAX_INPUTS];
-    for (int i = 0; i < n; i++) {
-        dtypes[i] = in[i]->dtype;
-        weak[i] = in[i]->weak;
-        out[i] = NULL;
-    }
-    const DType dtype = dtype_result(dtypes, weak, n);
-    for (int i = 0; i < n; i++) {
+    const DType dtypes[2] = {in[0]->dtype, in[1]->dtype};
+    const Weak weak[2] = {in[0]->weak, in[1]->weak};
+    const DType dtype = dtype_result(dtypes, weak, 2);
+    out[0] = out[1] = NULL;
+    for (int i = 0; i < 2; i++) {
         out[i] = graph_cast(in[i], dtype, false);
         if (out[i] == NULL) {
             return STATUS_ERROR;
@@ -95,7 +91,7 @@ function_apply_matmul(Array *a, Array *b)
     Array *operands[2] = {a, b};
     Array *product = NULL, *result = NULL;
     bool row, column;
-    if (matmul_check(a, b) != STATUS_OK || function_common(operands, 2, in) != STATUS_OK ||
+    if (matmul_check(a, b) != STATUS_OK || function_common(operands, in) != STATUS_OK ||
         matmul_expand(in, &row, &column) != STATUS_OK) {
         goto done;
     }
@@ -666,7 +662,7 @@ FUNCTION(searchsorted)
     }
     if (in[0]->ndim != 1) {
         PyErr_SetString(PyExc_ValueError, "object of too small depth for desired array");
-    } else if (function_common(in, 2, common) != STATUS_OK) {
+    } else if (function_common(in, common) != STATUS_OK) {
         error_raise();
     } else {
         result = object_wrap_result(graph_apply(OP_searchsorted, common, 2, &right, 1));

@@ -45,8 +45,8 @@ FUNCTION(diagonal);
 
 /* numpy.matmul of two arrays; NULL with the error recorded. */
 Array *function_apply_matmul(Array *a, Array *b);
-/* x with this dtype computed from many: new references in `out`. */
-Status function_common(Array *const *in, int n, Array **out);
+/* Two arrays in their common dtype: new references in `out`, also on failure (then NULL). */
+Status function_common(Array *const *in, Array **out);
 /* x as C-order 1-d: a view where possible. */
 Array *function_flat(Array *x);
 
