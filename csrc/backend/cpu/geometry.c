@@ -67,15 +67,6 @@ cpu_assign(const Call *call)
 
 /* ---- adding ---- */
 
-/* Integers wrap as NumPy's do, so they are added as unsigned ones. */
-#define PLUS(T, a, b)                                                                              \
-    _Generic((T)0,                                                                                 \
-        float: (a) + (b),                                                                          \
-        double: (a) + (b),                                                                         \
-        float _Complex: (a) + (b),                                                                 \
-        double _Complex: (a) + (b),                                                                \
-        default: (T)((uint64_t)(a) + (uint64_t)(b)))
-
 #define DTYPE(suffix, T, name, kind, format)                                                       \
     static void add_run_##suffix(char *out, int64_t out_step, const char *in, int64_t in_step,     \
                                  int64_t n)                                                        \

@@ -17,6 +17,15 @@ Status cpu_move(const Operand *out, const Operand *in);
 void cpu_copy_run(char *to, int64_t to_step, const char *from, int64_t from_step, int64_t n,
                   int item);
 
+/* Integers wrap as NumPy's do, so they are added as unsigned ones. */
+#define PLUS(T, a, b)                                                                              \
+    _Generic((T)0,                                                                                 \
+        float: (a) + (b),                                                                          \
+        double: (a) + (b),                                                                         \
+        float _Complex: (a) + (b),                                                                 \
+        double _Complex: (a) + (b),                                                                \
+        default: (T)((uint64_t)(a) + (uint64_t)(b)))
+
 /* y[i * y_step] += x[i * x_step] for n elements; wraps for integers, `or` for bool. */
 typedef void (*AddRun)(char *y, int64_t y_step, const char *x, int64_t x_step, int64_t n);
 AddRun cpu_add_run(DType dtype);

@@ -1,0 +1,87 @@
+/* backend/cpu/gather.c -- advanced indexing: blocks read from the places that indices name. */
+#include "backend/cpu/selection.h"
+#include "backend/cpu/iterate.h"
+
+#include "base/pool.h"
+
+#include <string.h>
+
+typedef struct Gather {
+    Selection places;
+    const Operand *in;
+    char *out;
+    int64_t block_bytes;
+} Gather;
+
+static inline void
+gather_fixed(char *out, const char *in, const int64_t *offsets, int64_t n, size_t item)
+{
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(out + i * (int64_t)item, in + offsets[i], item);
+    }
+}
+
+static void
+gather_flat(char *out, const char *in, const int64_t *offsets, int64_t n, int64_t bytes)
+{
+    switch (bytes) { /* literal sizes become single moves */
+    case 1: gather_fixed(out, in, offsets, n, 1); return;
+    case 2: gather_fixed(out, in, offsets, n, 2); return;
+    case 4: gather_fixed(out, in, offsets, n, 4); return;
+    case 8: gather_fixed(out, in, offsets, n, 8); return;
+    case 16: gather_fixed(out, in, offsets, n, 16); return;
+    case 24: gather_fixed(out, in, offsets, n, 24); return;
+    case 32: gather_fixed(out, in, offsets, n, 32); return;
+    default: break;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        memcpy(out + i * bytes, in + offsets[i], (size_t)bytes);
+    }
+}
+
+/* Blocks [begin, end), numbered over outer x places. */
+static void
+gather_part(void *ctx, int64_t begin, int64_t end, int thread)
+{
+    (void)thread;
+    const Gather *g = ctx;
+    const Selection *s = &g->places;
+    int64_t offsets[SELECTION_BLOCK];
+    for (int64_t at = begin; at < end;) {
+        const int64_t o = at / s->n, t = at % s->n;
+        int64_t n = end - at < SELECTION_BLOCK ? end - at : SELECTION_BLOCK;
+        n = n < s->n - t ? n : s->n - t;
+        selection_offsets(s, t, t + n, offsets);
+        const char *in = g->in->data + selection_outer_offset(s, g->in, o);
+        char *out = g->out + at * g->block_bytes;
+        if (s->inner_flat) {
+            gather_flat(out, in, offsets, n, g->block_bytes);
+        } else {
+            Operand block = s->inner;
+            for (int64_t i = 0; i < n; i++) {
+                block.data = (char *)(uintptr_t)in + offsets[i];
+                iterate_pack(&block, 0, s->inner_size, out + i * g->block_bytes);
+            }
+        }
+        at += n;
+    }
+}
+
+Status
+cpu_gather(const Call *call)
+{
+    Gather g;
+    g.in = &call->in[0];
+    g.out = call->out.data;
+    selection_init(&g.places, g.in, &call->in[1], call->nin - 1, (int)call->params[0]);
+    if (selection_check(&g.places) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    g.block_bytes = g.places.inner_size * dtype_size(g.in->dtype);
+    const int64_t blocks = g.places.outer * g.places.n;
+    if (blocks == 0 || g.block_bytes == 0) {
+        return STATUS_OK;
+    }
+    /* An index costs about as much as 16 bytes moved. */
+    return pool_run(blocks, MOVE_GRAIN_BYTES / (g.block_bytes + 16) + 1, gather_part, &g);
+}

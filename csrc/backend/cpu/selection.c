@@ -1,0 +1,119 @@
+/* backend/cpu/selection.c -- index arrays: bounds, and the places they address. */
+#include "backend/cpu/selection.h"
+#include "backend/cpu/iterate.h"
+
+#include <assert.h>
+#include <string.h>
+
+typedef struct Bounds {
+    int64_t size;
+    int64_t bad;
+    bool found;
+} Bounds;
+
+static void
+check_run(void *ctx, char **data, const int64_t *strides, int64_t n)
+{
+    Bounds *bounds = ctx;
+    const int64_t size = bounds->size;
+    uint64_t outside = 0; /* no branch in the loop: nearly always all are fine */
+    if (strides[0] == (int64_t)sizeof(int64_t)) {
+        const int64_t *index = (const int64_t *)data[0];
+        for (int64_t i = 0; i < n; i++) {
+            outside |= (uint64_t)((index[i] < -size) | (index[i] >= size));
+        }
+    } else {
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t at = *(const int64_t *)(data[0] + i * strides[0]);
+            outside |= (uint64_t)((at < -size) | (at >= size));
+        }
+    }
+    for (int64_t i = 0; outside != 0 && !bounds->found && i < n; i++) {
+        const int64_t at = *(const int64_t *)(data[0] + i * strides[0]);
+        if (at < -size || at >= size) {
+            bounds->bad = at;
+            bounds->found = true;
+        }
+    }
+}
+
+Status
+index_check(const Operand *index, int axis, int64_t size)
+{
+    Iterate it;
+    Bounds bounds = {size, 0, false};
+    assert(index->dtype == DT_i64);
+    iterate_init(&it, index->ndim, index->shape, 1, &index->strides, ITERATE_C_ORDER);
+    iterate_run(&it, &index->data, 0, it.size, check_run, &bounds);
+    if (!bounds.found) {
+        return STATUS_OK;
+    }
+    return err_set(ERR_INDEX, "index %jd is out of bounds for axis %d with size %jd",
+                   (intmax_t)bounds.bad, axis, (intmax_t)size);
+}
+
+void
+selection_init(Selection *s, const Operand *target, const Operand *index, int k, int axis)
+{
+    assert(0 <= axis && axis + k <= target->ndim);
+    s->k = k;
+    s->axis = axis;
+    s->index = index;
+    s->n = k == 0 ? 1 : operand_size(&index[0]);
+    s->sizes = target->shape + axis;
+    s->strides = target->strides + axis;
+    s->outer = 1;
+    for (int a = 0; a < axis; a++) {
+        s->outer *= target->shape[a];
+    }
+    s->inner = (Operand){target->data, target->dtype, target->ndim - axis - k,
+                         target->shape + axis + k, target->strides + axis + k};
+    s->inner_size = operand_size(&s->inner);
+    s->inner_flat = operand_is_contiguous(&s->inner);
+}
+
+Status
+selection_check(const Selection *s)
+{
+    for (int j = 0; j < s->k; j++) {
+        if (index_check(&s->index[j], s->axis + j, s->sizes[j]) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+    }
+    return STATUS_OK;
+}
+
+void
+selection_offsets(const Selection *s, int64_t begin, int64_t end, int64_t *out)
+{
+    int64_t block[SELECTION_BLOCK];
+    const int64_t n = end - begin;
+    assert(n <= SELECTION_BLOCK);
+    if (s->k == 0) {
+        memset(out, 0, (size_t)n * sizeof *out);
+    }
+    for (int j = 0; j < s->k; j++) {
+        const Operand *index = &s->index[j];
+        const int64_t size = s->sizes[j], stride = s->strides[j];
+        const int64_t *at = (const int64_t *)index->data + begin;
+        if (index->ndim != 1 || index->strides[0] != (int64_t)sizeof *at) {
+            iterate_pack(index, begin, end, block);
+            at = block;
+        }
+        for (int64_t i = 0; i < n; i++) {
+            const int64_t place = (at[i] < 0 ? at[i] + size : at[i]) * stride;
+            out[i] = j == 0 ? place : out[i] + place;
+        }
+    }
+}
+
+int64_t
+selection_outer_offset(const Selection *s, const Operand *operand, int64_t o)
+{
+    int64_t offset = 0;
+    for (int axis = s->axis - 1; axis >= 0; axis--) {
+        offset += o % operand->shape[axis] * operand->strides[axis];
+        o /= operand->shape[axis];
+    }
+    return offset;
+}
