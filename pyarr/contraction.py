@@ -9,9 +9,7 @@ from pyarr.manipulation import broadcast_to
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
 
-def einsum(
-    *operands, out=None, dtype=None, order="K", casting="safe", optimize=True
-):
+def einsum(*operands, out=None, dtype=None, order="K", casting="safe", optimize=True):
     """The sum of products that the subscripts say, as numpy.einsum.
 
     Explicit ("ij,jk->ik") and implicit ("ij,jk") subscripts, ellipses, repeated indices
@@ -37,8 +35,7 @@ def einsum(
     inputs, output = _expand_ellipsis(inputs, output, arrays)
     sizes = _sizes(inputs, arrays)
     terms = [
-        _prepare(labels, one, sizes)
-        for labels, one in zip(inputs, arrays, strict=True)
+        _prepare(labels, one, sizes) for labels, one in zip(inputs, arrays, strict=True)
     ]
     while len(terms) > 1:
         i, j = _next_pair(terms, output, sizes) if optimize else (0, 1)
@@ -55,7 +52,9 @@ def einsum(
 def _parse(operands):
     """Input subscripts, output subscripts (None: implicit) and the operands."""
     if not operands:
-        raise ValueError("must specify the einstein sum subscripts string and at least one operand")
+        raise ValueError(
+            "must specify the einstein sum subscripts string and at least one operand"
+        )
     if isinstance(operands[0], str):
         text = operands[0].replace(" ", "")
         arrays = list(operands[1:])
@@ -181,7 +180,11 @@ def _sum_out(labels, x, needed):
     if not axes:
         return labels, x
     dtype = x.dtype
-    x = _core.any(x, axis=axes) if dtype.kind == "b" else _core.sum(x, axis=axes, dtype=dtype)
+    x = (
+        _core.any(x, axis=axes)
+        if dtype.kind == "b"
+        else _core.sum(x, axis=axes, dtype=dtype)
+    )
     return [one for one in labels if one in needed], x
 
 

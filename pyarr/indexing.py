@@ -6,36 +6,9 @@ What is chosen is differentiable in the elements, never in the indices.
 import numpy
 
 from pyarr import _core
-from pyarr._args import NOT_GIVEN, along, array_of, axis_of, common, finish
+from pyarr._args import along, array_of, axis_of, common, finish
+from pyarr._core import nonzero, take
 from pyarr.manipulation import broadcast_arrays, concatenate, ravel, stack
-
-
-def where(condition, x=NOT_GIVEN, y=NOT_GIVEN, /):
-    """Elements of `x` where `condition` is true, else of `y`; all three broadcast.
-
-    With the condition alone: the indices of its true elements, as `nonzero`. NaN and
-    infinities of the side not taken never reach a derivative.
-
-    >>> where([True, False], [1.0, 2.0], 0.0).tolist()
-    [1.0, 0.0]
-    """
-    if x is NOT_GIVEN and y is NOT_GIVEN:
-        return nonzero(condition)
-    if x is NOT_GIVEN or y is NOT_GIVEN:
-        raise ValueError("either both or neither of x and y should be given")
-    return _core.where(condition, x, y)
-
-
-def nonzero(a):
-    """The indices of the elements that are not zero: one int64 array for each axis."""
-    a = array_of(a)
-    if a.ndim == 0:
-        raise ValueError(
-            "Calling nonzero on 0d arrays is not allowed. Use np.atleast_1d(scalar)"
-            ".nonzero() instead."
-        )
-    found = argwhere(a)
-    return tuple(found[:, i] for i in range(a.ndim))
 
 
 def argwhere(a):
@@ -51,44 +24,6 @@ def argwhere(a):
 def flatnonzero(a):
     """The indices of the nonzero elements of the flattened array."""
     return nonzero(ravel(a))[0]
-
-
-def _indices(indices, size, mode):
-    indices = array_of(indices)
-    if mode == "wrap":
-        return indices % size
-    if mode == "clip":
-        return _core.clip(indices, 0, size - 1)
-    if mode != "raise":
-        raise ValueError(
-            f"clipmode must be one of 'clip', 'raise', or 'wrap' (got {mode!r})"
-        )
-    return indices
-
-
-def take(a, indices, axis=None, out=None, mode="raise"):
-    """The elements (or slices along `axis`) at integer indices of any shape.
-
-    `mode` says what an index out of bounds does: "raise" IndexError, "wrap" or "clip".
-
-    >>> take([10, 20, 30], [2, 0]).tolist()
-    [30, 10]
-    """
-    a = array_of(a)
-    if axis is None:
-        a, axis = a.reshape(-1), 0
-    axis = axis_of(axis, a.ndim)
-    indices = _indices(indices, a.shape[axis], mode)
-    if indices.size == 0 and indices.dtype.kind == "f":
-        indices = indices.astype(numpy.int64)
-    if indices.dtype.kind not in "iu":
-        if indices.dtype.kind != "b":
-            raise TypeError(
-                f"Cannot cast array data from {indices.dtype!r} to dtype('int64') "
-                "according to the rule 'safe'"
-            )
-        indices = indices.astype(numpy.int64)
-    return finish(a[along(axis, a.ndim, indices)], out)
 
 
 def take_along_axis(arr, indices, axis=-1):
@@ -162,6 +97,20 @@ def put(a, ind, v, mode="raise"):
             f"index {worst} is out of bounds for axis 0 with size {a.size}"
         )
     a[numpy.unravel_index(host % a.size, a.shape)] = values
+
+
+def _indices(indices, size, mode):
+    """Indices brought into [-size, size) as `mode` says."""
+    indices = array_of(indices)
+    if mode == "wrap":
+        return indices % size
+    if mode == "clip":
+        return _core.clip(indices, 0, size - 1)
+    if mode != "raise":
+        raise ValueError(
+            f"clipmode must be one of 'clip', 'raise', or 'wrap' (got {mode!r})"
+        )
+    return indices
 
 
 def putmask(a, mask, values):

@@ -36,12 +36,12 @@ def nanprod(a, axis=None, dtype=None, out=None, keepdims=False):
 
 def nancumsum(a, axis=None, dtype=None, out=None):
     """The cumulative sum, NaN counting as 0."""
-    return reductions.cumsum(_masked(a, 0)[0], axis, dtype, out)
+    return _core.cumsum(_masked(a, 0)[0], axis, dtype, out)
 
 
 def nancumprod(a, axis=None, dtype=None, out=None):
     """The cumulative product, NaN counting as 1."""
-    return reductions.cumprod(_masked(a, 1)[0], axis, dtype, out)
+    return _core.cumprod(_masked(a, 1)[0], axis, dtype, out)
 
 
 def nanmean(a, axis=None, dtype=None, out=None, keepdims=False):

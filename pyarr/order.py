@@ -7,38 +7,8 @@ order in which sorting puts them.
 import numpy
 
 from pyarr import _core
-from pyarr._args import array_of, axes_of, axis_of, element_count, finish, inexact
-
-
-def sort(a, axis=-1, kind=None, order=None, *, stable=None):
-    """A sorted copy along an axis (None: of the flattened array); NaN come last."""
-    a = array_of(a)
-    if order is not None:
-        raise ValueError("Cannot specify order when the array has no fields.")
-    if axis is None:
-        a, axis = a.reshape(-1), 0
-    axis = axis_of(axis, a.ndim)
-    return _core.apply("sort", a, params=(axis, int(_is_stable(kind, stable))))
-
-
-def argsort(a, axis=-1, kind=None, order=None, *, stable=None):
-    """The int64 indices that would sort along an axis."""
-    a = array_of(a)
-    if order is not None:
-        raise ValueError("Cannot specify order when the array has no fields.")
-    if axis is None:
-        a, axis = a.reshape(-1), 0
-    a = a.reshape((1,)) if a.ndim == 0 else a
-    axis = axis_of(axis, a.ndim)
-    return _core.apply("argsort", a, params=(axis, int(_is_stable(kind, stable))))
-
-
-def _is_stable(kind, stable):
-    if kind not in (None, "quicksort", "heapsort", "stable", "mergesort"):
-        raise ValueError(
-            f"sort kind must be one of 'quick', 'heap', or 'stable' (got {kind!r})"
-        )
-    return bool(stable) or kind in ("stable", "mergesort")
+from pyarr._args import array_of, axes_of, element_count, finish, inexact
+from pyarr._core import argsort, sort
 
 
 def partition(a, kth, axis=-1, kind="introselect", order=None):
@@ -49,18 +19,6 @@ def partition(a, kth, axis=-1, kind="introselect", order=None):
 def argpartition(a, kth, axis=-1, kind="introselect", order=None):
     """Indices of a partition around the kth element (they sort)."""
     return argsort(a, axis)
-
-
-def searchsorted(a, v, side="left", sorter=None):
-    """Indices at which elements of `v` would be inserted to keep the 1-d `a` in order."""
-    if side not in ("left", "right"):
-        raise ValueError(f"search side must be one of 'left' or 'right' (got {side!r})")
-    a, v = array_of(a), array_of(v)
-    if sorter is not None:
-        a = a[sorter]
-    dtype = numpy.result_type(a.dtype, v.dtype)
-    a, v = (x if x.dtype == dtype else x.astype(dtype) for x in (a, v))
-    return _core.apply("searchsorted", a, v, params=(int(side == "right"),))
 
 
 def _lines(a, axes):

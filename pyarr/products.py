@@ -9,6 +9,7 @@ import numpy
 
 from pyarr import _core
 from pyarr._args import array_of, axis_of, common, element_count, finish
+from pyarr._core import matmul
 from pyarr.manipulation import moveaxis
 
 
@@ -27,37 +28,6 @@ def _cast(arrays, dtype, casting="same_kind"):
 def _mismatch(name, a, b, m, n):
     text = f"{name}: shapes {a.shape} and {b.shape}: {m} does not match {n}"
     raise ValueError(text)
-
-
-def matmul(x1, x2, /, out=None, *, casting="same_kind", dtype=None):
-    """The matrix product over the last two axes; other axes broadcast.
-
-    1-d arguments are a row on the left and a column on the right. Scalars raise
-    ValueError, as do inner sizes that differ.
-
-    >>> matmul([[1.0, 2.0]], [3.0, 4.0]).tolist()
-    [11.0]
-    """
-    a, b = _cast([array_of(x1), array_of(x2)], dtype, casting)
-    if a.ndim == 0 or b.ndim == 0:
-        raise ValueError(
-            f"matmul: shapes {a.shape} and {b.shape}: scalars need multiply instead"
-        )
-    row, column = a.ndim == 1, b.ndim == 1
-    if a.shape[-1] != b.shape[-1 if column else -2]:
-        _mismatch("matmul", a, b, a.shape[-1], b.shape[-1 if column else -2])
-    if row:
-        a = a.reshape((1, a.size))
-    if column:
-        b = b.reshape((b.size, 1))
-    result = _core.apply("matmul", a, b)
-    if row or column:
-        shape = result.shape[:-2]
-        shape += () if row else result.shape[-2:-1]
-        shape += () if column else result.shape[-1:]
-        result = result.reshape(shape)
-        result = result[()] if not shape else result
-    return finish(result, out)
 
 
 def vecdot(x1, x2, /, out=None, *, axis=-1, dtype=None):

@@ -185,29 +185,6 @@ def count_nonzero(a, axis=None, *, keepdims=False):
     return _core.sum(array_of(a) != 0, axis=axis, keepdims=keepdims, dtype=numpy.int64)
 
 
-def _scan(name, a, axis, dtype, out):
-    a = array_of(a)
-    if axis is None:
-        a, axis = a.reshape(-1), 0
-    if dtype is not None:
-        a = a.astype(dtype)
-    axis = axis_of(axis, a.ndim)
-    result = _core.apply(name, a, params=(axis, 0))
-    if dtype is not None and result.dtype != a.dtype:
-        result = result.astype(dtype)
-    return finish(result, out)
-
-
-def cumsum(a, axis=None, dtype=None, out=None):
-    """Sums of the elements up to each one, along an axis or of the flattened array."""
-    return _scan("cumsum", a, axis, dtype, out)
-
-
-def cumprod(a, axis=None, dtype=None, out=None):
-    """Products of the elements up to each one."""
-    return _scan("cumprod", a, axis, dtype, out)
-
-
 def _cumulative(name, x, axis, dtype, out, include_initial):
     x = array_of(x)
     if axis is None:
@@ -217,7 +194,7 @@ def _cumulative(name, x, axis, dtype, out, include_initial):
             )
         axis = 0
     x = x.reshape((1,)) if x.ndim == 0 else x
-    result = _scan(name, x, axis, dtype, None)
+    result = getattr(_core, name)(x, axis, dtype)
     if include_initial:
         from pyarr.manipulation import concatenate
 

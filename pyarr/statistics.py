@@ -5,7 +5,6 @@ import numpy
 from pyarr import _core
 from pyarr._args import along, array_of, axis_of, common, inexact
 from pyarr.manipulation import concatenate, moveaxis
-from pyarr.order import searchsorted
 from pyarr.reductions import average
 
 
@@ -308,7 +307,9 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     if last == 0:
         inside = _core.where(_core.isnan(x), x, fp[0])
     else:
-        k = _core.clip(searchsorted(xp.detach(), x.detach(), "right") - 1, 0, last - 1)
+        k = _core.clip(
+            _core.searchsorted(xp.detach(), x.detach(), "right") - 1, 0, last - 1
+        )
         x0, f0 = xp[k], fp[k]
         width = xp[k + 1] - x0
         inside = f0 + (x - x0) * ((fp[k + 1] - f0) / width)
@@ -325,10 +326,10 @@ def digitize(x, bins, right=False):
         raise TypeError("x may not be complex")
     steps = numpy.diff(numpy.asarray(bins.detach()))
     if numpy.all(steps >= 0):
-        return searchsorted(bins, x, "left" if right else "right")
+        return _core.searchsorted(bins, x, "left" if right else "right")
     if not numpy.all(steps <= 0):
         raise ValueError("bins must be monotonically increasing or decreasing")
-    return bins.size - searchsorted(bins[::-1], x, "right" if right else "left")
+    return bins.size - _core.searchsorted(bins[::-1], x, "right" if right else "left")
 
 
 def bincount(x, /, weights=None, minlength=0):
@@ -371,7 +372,7 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
     if weights.size != a.size:
         raise ValueError("weights should have the same shape as a.")
     edges = numpy.histogram_bin_edges(host, bins, range)
-    at = numpy.searchsorted(edges, host, "right") - 1
+    at = numpy._core.searchsorted(edges, host, "right") - 1
     at[host == edges[-1]] = len(edges) - 2
     inside = numpy.flatnonzero((at >= 0) & (at < len(edges) - 1))
     totals = _core.zeros(len(edges) - 1, weights.dtype)

@@ -1,0 +1,320 @@
+"""Discrete Fourier transforms, as numpy.fft; differentiable to any order.
+
+scipy.fft computes them, on as many threads as pyarr's own setting says. Single precision
+stays single. Padding to a longer length transforms only what is not padding.
+"""
+
+import operator
+
+import numpy
+
+from pyarr import _core
+from pyarr._args import along, array_of, axes_of, axis_of, finish
+
+_NORMS = {"backward": 0, "ortho": 1, "forward": 2}
+
+
+def _forward_norm(norm):
+    """The scale of a transform with sign -1: 0 none, 1 one over sqrt(n), 2 one over n."""
+    try:
+        return _NORMS["backward" if norm is None else norm]
+    except KeyError:
+        raise ValueError(
+            f'Invalid norm value {norm}; should be "backward", "ortho" or "forward".'
+        ) from None
+
+
+def _scale(norm, sign):
+    return _forward_norm(norm) if sign < 0 else 2 - _forward_norm(norm)
+
+
+# ---- what the core calls ----
+
+
+def _scipy_norm(sign, norm):
+    """scipy's word for a scale: its inverse transforms scale by default."""
+    if norm == 1:
+        return "ortho"
+    return "backward" if (norm == 2) == (sign > 0) else "forward"
+
+
+def _host_c2c(params, z):
+    from scipy import fft
+
+    sign, norm, _, *axes = params
+    transform = fft.fftn if sign < 0 else fft.ifftn
+    return transform(
+        z, axes=axes, norm=_scipy_norm(sign, norm), workers=_core.num_threads()
+    )
+
+
+def _host_r2c(params, x):
+    from scipy import fft
+
+    sign, norm, axis = params
+    result = fft.rfft(
+        x, axis=axis, norm=_scipy_norm(-1, norm), workers=_core.num_threads()
+    )
+    return result if sign < 0 else result.conj()
+
+
+def _host_c2r(params, z):
+    from scipy import fft
+
+    sign, norm, axis, n = params
+    z = z if sign > 0 else z.conj()
+    return fft.irfft(
+        z, n, axis=axis, norm=_scipy_norm(1, norm), workers=_core.num_threads()
+    )
+
+
+def _register():
+    _core.register_host("fft_c2c", _host_c2c)
+    _core.register_host("fft_r2c", _host_r2c)
+    _core.register_host("fft_c2r", _host_c2r)
+
+
+_register()
+
+
+# ---- lengths and axes ----
+
+
+def _fit(x, n, axis):
+    """x with length n along an axis: cut, or filled up with zeros at the end."""
+    size = x.shape[axis]
+    if n < size:
+        return x[along(axis, x.ndim, slice(0, n))]
+    if n == size:
+        return x
+    shape = tuple(n if i == axis else m for i, m in enumerate(x.shape))
+    padded = _core.zeros(shape, x.dtype)
+    padded[along(axis, x.ndim, slice(0, size))] = x
+    return padded
+
+
+def _check_length(n):
+    n = operator.index(n)
+    if n < 1:
+        raise ValueError(f"Invalid number of FFT data points ({n}) specified.")
+    return n
+
+
+def _lengths(x, s, axes):
+    """The axes to transform, and their lengths."""
+    if s is None:
+        axes = range(x.ndim) if axes is None else axes
+        axes = [axis_of(one, x.ndim) for one in axes]
+        return axes, [_check_length(x.shape[one]) for one in axes]
+    s = list(s)
+    axes = range(x.ndim - len(s), x.ndim) if axes is None else axes
+    axes = [axis_of(one, x.ndim) for one in axes]
+    if len(s) != len(axes):
+        raise ValueError("Shape and axes have different lengths.")
+    sizes = [x.shape[one] if n == -1 else n for n, one in zip(s, axes, strict=True)]
+    return axes, [_check_length(n) for n in sizes]
+
+
+def _complex(a):
+    a = array_of(a)
+    if a.dtype.kind == "c":
+        return a
+    return a.astype(numpy.complex64 if a.dtype == numpy.float32 else numpy.complex128)
+
+
+def _real(a, name):
+    a = array_of(a)
+    if a.dtype.kind == "c":
+        raise TypeError(
+            f"{name} needs real input, not {a.dtype}: take the real part first"
+        )
+    return a if a.dtype.kind == "f" else a.astype(numpy.float64)
+
+
+def _transform(a, axes, sizes, sign, norm):
+    """c2c over axes: those cut first, those to be padded last, so that zeros cost less."""
+    scale = _scale(norm, sign)
+    z = _complex(a)
+    if len(set(axes)) != len(
+        axes
+    ):  # repeated axes are transformed again, as numpy does
+        for one, n in reversed(list(zip(axes, sizes, strict=True))):
+            z = _transform(z, [one], [n], sign, norm)
+        return z
+    longer = []
+    for one, n in zip(axes, sizes, strict=True):
+        if n > z.shape[one]:
+            longer.append((one, n))
+        else:
+            z = _fit(z, n, one)
+    first = [one for one in axes if one not in dict(longer)]
+    if len(longer) == len(axes) == 1 or not first:
+        first = []
+    if first:
+        z = _core.apply("fft_c2c", z, params=(sign, scale, len(first), *sorted(first)))
+    for one, n in longer:
+        z = _core.apply("fft_c2c", _fit(z, n, one), params=(sign, scale, 1, one))
+    return z
+
+
+# ---- complex transforms ----
+
+
+def _one_axis(a, n, axis, sign, norm):
+    a = array_of(a)
+    axis = axis_of(axis, a.ndim)
+    size = _check_length(a.shape[axis] if n is None else n)
+    return _transform(a, [axis], [size], sign, norm)
+
+
+def fft(a, n=None, axis=-1, norm=None, out=None):
+    """The Fourier transform sum over m of a[m] exp(-2 pi i m k / n) along an axis.
+
+    `n` cuts the axis or pads it with zeros. `norm` "backward" (default) scales the
+    inverse by 1/n, "forward" this transform, "ortho" both by 1/sqrt(n). complex64 for
+    float32 and complex64 input, else complex128. ValueError for n < 1.
+
+    >>> fft([1.0, 1.0]).tolist()
+    [(2+0j), 0j]
+    """
+    return finish(_one_axis(a, n, axis, -1, norm), out)
+
+
+def ifft(a, n=None, axis=-1, norm=None, out=None):
+    """The inverse of `fft`."""
+    return finish(_one_axis(a, n, axis, 1, norm), out)
+
+
+def fftn(a, s=None, axes=None, norm=None, out=None):
+    """`fft` over several axes (default all, or the last len(s)) of lengths `s`."""
+    a = array_of(a)
+    return finish(_transform(a, *_lengths(a, s, axes), -1, norm), out)
+
+
+def ifftn(a, s=None, axes=None, norm=None, out=None):
+    """The inverse of `fftn`."""
+    a = array_of(a)
+    return finish(_transform(a, *_lengths(a, s, axes), 1, norm), out)
+
+
+def fft2(a, s=None, axes=(-2, -1), norm=None, out=None):
+    """`fft` over two axes."""
+    return fftn(a, s, axes, norm, out)
+
+
+def ifft2(a, s=None, axes=(-2, -1), norm=None, out=None):
+    """The inverse of `fft2`."""
+    return ifftn(a, s, axes, norm, out)
+
+
+# ---- real transforms ----
+
+
+def rfft(a, n=None, axis=-1, norm=None, out=None):
+    """`fft` of real input: the first n//2 + 1 elements, which say everything."""
+    a = _real(a, "rfft")
+    axis = axis_of(axis, a.ndim)
+    n = _check_length(a.shape[axis] if n is None else n)
+    params = (-1, _scale(norm, -1), axis)
+    return finish(_core.apply("fft_r2c", _fit(a, n, axis), params=params), out)
+
+
+def irfft(a, n=None, axis=-1, norm=None, out=None):
+    """The inverse of `rfft`: real, of length n, by default twice the input's less 2.
+
+    The imaginary parts of elements 0 and n/2 are ignored.
+    """
+    a = _complex(a)
+    axis = axis_of(axis, a.ndim)
+    n = _check_length(2 * (a.shape[axis] - 1) if n is None else n)
+    params = (1, _scale(norm, 1), axis, n)
+    return finish(_core.apply("fft_c2r", _fit(a, n // 2 + 1, axis), params=params), out)
+
+
+def rfftn(a, s=None, axes=None, norm=None, out=None):
+    """`fftn` of real input: of the last of the axes the first n//2 + 1 elements."""
+    a = _real(a, "rfftn")
+    axes, sizes = _lengths(a, s, axes)
+    if not axes:
+        raise ValueError("at least 1 axis must be transformed")
+    z = rfft(a, sizes[-1], axes[-1], norm)
+    if len(axes) > 1:
+        z = _transform(z, axes[:-1], sizes[:-1], -1, norm)
+    return finish(z, out)
+
+
+def irfftn(a, s=None, axes=None, norm=None, out=None):
+    """The inverse of `rfftn`."""
+    a = _complex(a)
+    axes, sizes = _lengths(a, s, axes)
+    if not axes:
+        raise ValueError("at least 1 axis must be transformed")
+    last = sizes[-1]
+    if s is None:
+        last = 2 * (a.shape[axes[-1]] - 1)
+    if len(axes) > 1:
+        a = _transform(a, axes[:-1], sizes[:-1], 1, norm)
+    return irfft(a, last, axes[-1], norm, out)
+
+
+def rfft2(a, s=None, axes=(-2, -1), norm=None, out=None):
+    """`rfftn` over two axes."""
+    return rfftn(a, s, axes, norm, out)
+
+
+def irfft2(a, s=None, axes=(-2, -1), norm=None, out=None):
+    """The inverse of `rfft2`."""
+    return irfftn(a, s, axes, norm, out)
+
+
+_SWAPPED = {
+    None: "forward",
+    "backward": "forward",
+    "ortho": "ortho",
+    "forward": "backward",
+}
+
+
+def hfft(a, n=None, axis=-1, norm=None, out=None):
+    """`fft` of input with Hermitian symmetry, of which only half is given: real."""
+    _forward_norm(norm)
+    a = _complex(a)
+    n = 2 * (a.shape[axis_of(axis, a.ndim)] - 1) if n is None else n
+    return irfft(_core.conjugate(a), n, axis, _SWAPPED[norm], out)
+
+
+def ihfft(a, n=None, axis=-1, norm=None, out=None):
+    """The inverse of `hfft`."""
+    _forward_norm(norm)
+    return finish(_core.conjugate(rfft(a, n, axis, _SWAPPED[norm])), out)
+
+
+# ---- frequencies and shifts ----
+
+
+def fftfreq(n, d=1.0, device=None):
+    """The frequencies of `fft` of n samples at distance d: 0, 1, ..., -1 over n d."""
+    return _core.asarray(numpy.fft.fftfreq(n)) / d
+
+
+def rfftfreq(n, d=1.0, device=None):
+    """The frequencies of `rfft`."""
+    return _core.asarray(numpy.fft.rfftfreq(n)) / d
+
+
+def _shift(x, axes, halves):
+    from pyarr.repeating import roll
+
+    x = array_of(x)
+    axes = axes_of(axes, x.ndim)
+    return roll(x, tuple(halves(x.shape[one]) for one in axes), axes)
+
+
+def fftshift(x, axes=None):
+    """Zero frequency moved from the start to the middle."""
+    return _shift(x, axes, lambda n: n // 2)
+
+
+def ifftshift(x, axes=None):
+    """The inverse of `fftshift`."""
+    return _shift(x, axes, lambda n: -(n // 2))
