@@ -47,8 +47,8 @@ def _to_numpy(value, func):
         except TypeError as error:
             name = getattr(func, "__name__", str(func))
             raise TypeError(
-                f"numpy.{name} has no derivative in pyarr: call it on pyarr.detach(x), or "
-                "write it in terms of other functions"
+                f"numpy.{name} has no derivative in pyarr: call it on pyarr.detach(x), "
+                "or write it in terms of other functions"
             ) from error
     if isinstance(value, (list, tuple)):
         parts = [_to_numpy(one, func) for one in value]

@@ -39,7 +39,7 @@ def _vector(x, ord, axes, keepdims):
 
 
 def _singular_values(x):
-    """Singular values, descending; by the eigenvalues of x^H x while differentiating."""
+    """Singular values, descending; active ones by the eigenvalues of x^H x."""
     if not _core.is_active(x):
         return _core.asarray(
             numpy.linalg.svd(numpy.asarray(x.detach()), compute_uv=False)

@@ -1,4 +1,4 @@
-"""einsum: sums over products of tensors, lowered to transposes, matrix products and sums."""
+"""einsum: sums of products of tensors by transposes, matrix products and sums."""
 
 import numpy
 
@@ -13,9 +13,9 @@ def einsum(*operands, out=None, dtype=None, order="K", casting="safe", optimize=
     """The sum of products that the subscripts say, as numpy.einsum.
 
     Explicit ("ij,jk->ik") and implicit ("ij,jk") subscripts, ellipses, repeated indices
-    (diagonals) and the form with lists of integers. Products of more than two operands are
-    ordered greedily by size unless `optimize` is False. ValueError when subscripts and
-    shapes do not fit.
+    (diagonals) and the form with lists of integers. Products of more than two operands
+    are ordered greedily by size unless `optimize` is False. ValueError when subscripts
+    and shapes do not fit.
 
     >>> einsum("ij,j->i", [[1, 2], [3, 4]], [1, 1]).tolist()
     [3, 7]
@@ -95,15 +95,15 @@ def _letters(sublist):
 
 
 def _expand_ellipsis(inputs, output, arrays):
-    """Labels as tuples, those of an ellipsis as negative numbers counted from the end."""
+    """Labels as tuples, those of an ellipsis as negative numbers from the end."""
     expanded, most = [], 0
     for part, one in zip(inputs, arrays, strict=True):
         head, dots, tail = part.partition("...")
         extra = one.ndim - len(head) - len(tail)
         if extra < 0 or (extra > 0 and not dots):
             raise ValueError(
-                "operand has more dimensions than subscripts given in einstein sum, but "
-                "no '...' ellipsis provided to broadcast the extra dimensions."
+                "operand has more dimensions than subscripts given in einstein sum, "
+                "but no '...' ellipsis provided to broadcast the extra dimensions."
                 if extra > 0
                 else "einstein sum subscripts string contains too many subscripts for "
                 f"operand with {one.ndim} dimensions"
@@ -135,8 +135,8 @@ def _expand_ellipsis(inputs, output, arrays):
             )
         if not any(one in labels for labels in expanded):
             raise ValueError(
-                f"einstein sum subscripts string included output subscript '{one}' which "
-                "never appeared in an input"
+                f"einstein sum subscripts string included output subscript '{one}' "
+                "which never appeared in an input"
             )
     return expanded, result
 

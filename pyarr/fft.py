@@ -1,7 +1,7 @@
 """Discrete Fourier transforms, as numpy.fft; differentiable to any order.
 
-scipy.fft computes them, on as many threads as pyarr's own setting says. Single precision
-stays single. Padding to a longer length transforms only what is not padding.
+scipy.fft computes them, on as many threads as pyarr's own setting says. Single
+precision stays single. Padding to a longer length transforms only what is not padding.
 """
 
 import operator
@@ -15,7 +15,7 @@ _NORMS = {"backward": 0, "ortho": 1, "forward": 2}
 
 
 def _forward_norm(norm):
-    """The scale of a transform with sign -1: 0 none, 1 one over sqrt(n), 2 one over n."""
+    """The scale of a forward transform: 0 none, 1 is 1/sqrt(n), 2 is 1/n."""
     try:
         return _NORMS["backward" if norm is None else norm]
     except KeyError:
@@ -132,7 +132,9 @@ def _real(a, name):
 
 
 def _transform(a, axes, sizes, sign, norm):
-    """c2c over axes: those cut first, those to be padded last, so that zeros cost less."""
+    """c2c over axes: those cut first, those to be padded last, so that zeros cost
+    less.
+    """
     scale = _scale(norm, sign)
     z = _complex(a)
     if len(set(axes)) != len(

@@ -214,7 +214,7 @@ def append(arr, values, axis=None):
 
 
 def insert(arr, obj, values, axis=None):
-    """A copy with `values` put in before the places `obj` of an axis, as numpy.insert."""
+    """A copy with `values` put in before the places `obj` of an axis."""
     arr = array_of(arr)
     if axis is None:
         arr, axis = arr.reshape(-1), 0
@@ -241,7 +241,8 @@ def insert(arr, obj, values, axis=None):
     values = array_of(values).astype(arr.dtype)
     if single:
         if scalar and values.ndim > 0:
-            # a scalar place inserts values[...] as numpy does: its first axis moves to `axis`
+            # a scalar place inserts values[...] as numpy does: its first axis moves to
+            # `axis`
             values = values.reshape((1,) * (arr.ndim - values.ndim) + values.shape)
             values = _moved(values, axis) if values.ndim else values
         count = values.shape[axis] if values.ndim == arr.ndim else 1

@@ -1,8 +1,8 @@
 """Linear algebra, as numpy.linalg, with derivatives; stacks of matrices throughout.
 
-Matrices are the last two axes. Integers become float64. LinAlgError is NumPy's. What has
-no derivative here (qr, svd, eig) runs through NumPy and raises TypeError on an array that
-is being differentiated.
+Matrices are the last two axes. Integers become float64. LinAlgError is NumPy's. What
+has no derivative here (qr, svd, eig) runs through NumPy and raises TypeError on an
+array that is being differentiated.
 """
 
 import operator
@@ -236,7 +236,7 @@ def _is_differentiated(*arrays):
 
 
 def _tall_solution(a, b):
-    """Least squares by q = a R^-1 with a constant R: well conditioned, differentiable."""
+    """Least squares by q = a R^-1 with a constant R: well conditioned."""
     r = _triangle_of_qr(a)
     q = _adjoint(solve_triangular(r, _adjoint(a), trans=2))
     normal = matmul(_adjoint(q), q)
@@ -273,7 +273,7 @@ def lstsq(a, b, rcond=None):
 
 
 def pinv(a, rcond=None, hermitian=False, *, rtol=None):
-    """The pseudo-inverse. Differentiable for matrices of full rank (LinAlgError else)."""
+    """The pseudo-inverse; differentiable at full rank (LinAlgError else)."""
     a = inexact(a)
     if not _is_differentiated(a):
         arguments = {"hermitian": hermitian}
@@ -295,7 +295,7 @@ def matrix_rank(A, tol=None, hermitian=False, *, rtol=None):
 
 
 def multi_dot(arrays, *, out=None):
-    """The product of several matrices in the cheapest order; the ends may be vectors."""
+    """The product of several matrices in the cheapest order; ends may be vectors."""
     arrays = [array_of(one) for one in arrays]
     if len(arrays) < 2:
         raise ValueError("Expecting at least two arrays.")

@@ -3,6 +3,7 @@
 All are differentiable. Where NumPy returns a view, so does pyarr.
 """
 
+import itertools
 import operator
 
 import numpy
@@ -228,16 +229,16 @@ concat = concatenate
 def _check_joins(first, one, place, axis):
     if one.ndim != first.ndim:
         raise ValueError(
-            "all the input array dimensions except for the concatenation axis must match "
-            f"exactly, but the array at index 0 has {first.ndim} dimension(s) and the "
-            f"array at index {place} has {one.ndim} dimension(s)"
+            "all the input array dimensions except for the concatenation axis must "
+            f"match exactly, but the array at index 0 has {first.ndim} dimension(s) "
+            f"and the array at index {place} has {one.ndim} dimension(s)"
         )
     for i, (m, n) in enumerate(zip(first.shape, one.shape, strict=True)):
         if i != axis and m != n:
             raise ValueError(
                 "all the input array dimensions except for the concatenation axis must "
-                f"match exactly, but along dimension {i}, the array at index 0 has size "
-                f"{m} and the array at index {place} has size {n}"
+                f"match exactly, but along dimension {i}, the array at index 0 has "
+                f"size {m} and the array at index {place} has size {n}"
             )
 
 
@@ -311,7 +312,7 @@ def block(arrays):
 
 
 def array_split(ary, indices_or_sections, axis=0):
-    """Views of the parts along an axis: a list, the first parts one longer if need be."""
+    """A list of views of the parts along an axis, the first ones longer if need be."""
     ary = array_of(ary)
     axis = axis_of(axis, ary.ndim)
     size = ary.shape[axis]
@@ -325,8 +326,7 @@ def array_split(ary, indices_or_sections, axis=0):
         each, extra = divmod(size, sections)
         edges = [i * each + min(i, extra) for i in range(sections + 1)]
     return [
-        ary[along(axis, ary.ndim, slice(a, b))]
-        for a, b in zip(edges[:-1], edges[1:], strict=True)
+        ary[along(axis, ary.ndim, slice(a, b))] for a, b in itertools.pairwise(edges)
     ]
 
 

@@ -1,7 +1,7 @@
 """Reductions that leave NaN out, as NumPy's functions of these names.
 
-They are the plain reductions under a mask, so a NaN neither counts nor has a derivative.
-Lines of NaN alone give NaN without a warning.
+They are the plain reductions under a mask, so a NaN neither counts nor has a
+derivative. Lines of NaN alone give NaN without a warning.
 """
 
 import numpy
@@ -170,7 +170,9 @@ def nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=False):
 
 
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
-    """NaN and infinities replaced by numbers: by default 0 and the largest finite ones."""
+    """NaN and infinities replaced by numbers: by default 0 and the largest finite
+    ones.
+    """
     given, x = x, array_of(x)
     if x.dtype.kind not in "fc":
         return x.copy() if copy else x

@@ -1,4 +1,4 @@
-"""Elementwise functions in terms of others, comparisons of arrays, questions about them."""
+"""Elementwise functions in terms of others, and questions about arrays."""
 
 import numpy
 
@@ -10,7 +10,8 @@ from pyarr.manipulation import broadcast_arrays
 def clip(
     a, a_min=NOT_GIVEN, a_max=NOT_GIVEN, out=None, *, min=NOT_GIVEN, max=NOT_GIVEN
 ):
-    """The elements limited to [a_min, a_max]; a limit may be None, and arrays broadcast.
+    """The elements limited to [a_min, a_max]; a limit may be None, and arrays
+    broadcast.
 
     On a limit the derivative is shared equally.
 
@@ -75,7 +76,7 @@ def angle(z, deg=False):
 
 
 def real_if_close(a, tol=100):
-    """The real part where all imaginary parts are within `tol` machine epsilons of 0."""
+    """The real part where all imaginary parts are within `tol` epsilons of 0."""
     a = array_of(a)
     if a.dtype.kind != "c":
         return a

@@ -111,7 +111,8 @@ def _quantile(a, q, axis, method, keepdims):
 def quantile(
     a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False
 ):
-    """The q-th quantile, q in [0, 1], over axes; q may be an array, whose axes come first.
+    """The q-th quantile, q in [0, 1], over axes; q may be an array, whose axes come
+    first.
 
     All of NumPy's methods. NaN in a line gives NaN. Differentiable in `a`.
     """

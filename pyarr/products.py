@@ -1,6 +1,7 @@
 """Products of vectors, matrices and tensors, as NumPy's functions of these names.
 
-All end in the core's matrix product, or in an elementwise product where nothing is summed.
+All end in the core's matrix product, or in an elementwise product where nothing is
+summed.
 """
 
 import operator
@@ -72,7 +73,8 @@ def vecmat(x1, x2, /, out=None, *, dtype=None):
 
 
 def dot(a, b, out=None):
-    """Sums over the last axis of `a` and the last but one of `b` (the last of a vector).
+    """Sums over the last axis of `a` and the last but one of `b` (the last of a
+    vector).
 
     Scalars multiply. ValueError when the sizes differ.
     """
@@ -82,8 +84,9 @@ def dot(a, b, out=None):
     inner = -1 if b.ndim == 1 else -2
     if a.shape[-1] != b.shape[inner]:
         raise ValueError(
-            f"shapes {_plain(a.shape)} and {_plain(b.shape)} not aligned: {a.shape[-1]} "
-            f"(dim {a.ndim - 1}) != {b.shape[inner]} (dim {b.ndim + inner})"
+            f"shapes {_plain(a.shape)} and {_plain(b.shape)} not aligned: "
+            f"{a.shape[-1]} (dim {a.ndim - 1}) != {b.shape[inner]} (dim "
+            f"{b.ndim + inner})"
         )
     if a.ndim <= 2 and b.ndim <= 2:
         return matmul(a, b, out)
@@ -103,14 +106,14 @@ def vdot(a, b, /):
 
 
 def inner(a, b, /):
-    """Sums over the last axes of both: the result has the other axes of a, then of b."""
+    """Sums over the last axes of both; other axes of a come first, then those of b."""
     a, b = common([array_of(a), array_of(b)])
     if a.ndim == 0 or b.ndim == 0:
         return a * b
     if a.shape[-1] != b.shape[-1]:
         raise ValueError(
-            f"shapes {_plain(a.shape)} and {_plain(b.shape)} not aligned: {a.shape[-1]} "
-            f"(dim {a.ndim - 1}) != {b.shape[-1]} (dim {b.ndim - 1})"
+            f"shapes {_plain(a.shape)} and {_plain(b.shape)} not aligned: "
+            f"{a.shape[-1]} (dim {a.ndim - 1}) != {b.shape[-1]} (dim {b.ndim - 1})"
         )
     return tensordot(a, b, ((a.ndim - 1,), (b.ndim - 1,)))
 
@@ -122,7 +125,8 @@ def outer(a, b, out=None):
 
 
 def tensordot(a, b, axes=2):
-    """Sums over pairs of axes: an int n pairs the last n of `a` with the first n of `b`.
+    """Sums over pairs of axes: an int n pairs the last n of `a` with the first n of
+    `b`.
 
     `axes` may also be two sequences. The result has the other axes of a, then of b.
 

@@ -29,8 +29,9 @@ def _plain(value):
 class Generator:
     """numpy.random.Generator with pyarr arrays as results; all its methods are there.
 
-    `Generator(bit_generator)` takes a bit generator of numpy.random. Numbers drawn do not
-    depend on values that are being differentiated: write `mean + std * rng.normal(size=n)`.
+    `Generator(bit_generator)` takes a bit generator of numpy.random. Numbers drawn do
+    not depend on values that are being differentiated: write `mean + std *
+    rng.normal(size=n)`.
     """
 
     def __init__(self, bit_generator):

@@ -1,6 +1,7 @@
 """Means, variances, scans and sums of exponentials.
 
-Names, arguments, defaults and dtypes are NumPy's. An empty mean is NaN without a warning.
+Names, arguments, defaults and dtypes are NumPy's. An empty mean is NaN without a
+warning.
 """
 
 import numpy
@@ -76,7 +77,8 @@ def var(
     mean=NOT_GIVEN,
     correction=NOT_GIVEN,
 ):
-    """The variance over the given axes: mean of |x - mean|**2, with n - ddof as divisor.
+    """The variance over the given axes: mean of |x - mean|**2, with n - ddof as
+    divisor.
 
     Complex input gives the real variance of both parts together.
     """
@@ -119,7 +121,9 @@ def std(
     mean=NOT_GIVEN,
     correction=NOT_GIVEN,
 ):
-    """The standard deviation: the square root of `var`; of constants its gradient is 0."""
+    """The standard deviation: the square root of `var`; of constants its gradient is
+    0.
+    """
     variance = var(
         a,
         axis,
@@ -155,7 +159,8 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=NOT_GIVEN):
             )
         if weights.shape != tuple(a.shape[i] for i in axes):
             raise ValueError(
-                "Shape of weights must be consistent with shape of a along specified axis."
+                "Shape of weights must be consistent with shape of a along specified "
+                "axis."
             )
         order = sorted(range(len(axes)), key=axes.__getitem__)
         shape = tuple(a.shape[i] if i in axes else 1 for i in range(a.ndim))
@@ -190,7 +195,8 @@ def _cumulative(name, x, axis, dtype, out, include_initial):
     if axis is None:
         if x.ndim > 1:
             raise ValueError(
-                "For arrays which have more than one dimension ``axis`` argument is required."
+                "For arrays which have more than one dimension ``axis`` argument is "
+                "required."
             )
         axis = 0
     x = x.reshape((1,)) if x.ndim == 0 else x
@@ -221,8 +227,8 @@ def cumulative_prod(x, /, *, axis=None, dtype=None, out=None, include_initial=Fa
 def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
     """log(sum(b * exp(a))) without overflow; -inf, with gradient 0, where the sum is 0.
 
-    `b` are weights (default 1); with `return_sign` the sign of a sum that may be negative
-    comes as a second result, else a negative sum gives NaN.
+    `b` are weights (default 1); with `return_sign` the sign of a sum that may be
+    negative comes as a second result, else a negative sum gives NaN.
 
     >>> round(float(logsumexp([1000.0, 1000.0])), 4)
     1000.6931

@@ -48,10 +48,10 @@ def repeat(a, repeats, axis=None):
         count = int(counts.reshape(()))
         if count < 0:
             raise ValueError("repeats may not contain negative values.")
-        shape = a.shape[: axis + 1] + (count,) + a.shape[axis + 1 :]
-        single = a.reshape(a.shape[: axis + 1] + (1,) + a.shape[axis + 1 :])
+        shape = (*a.shape[: axis + 1], count, *a.shape[axis + 1 :])
+        single = a.reshape((*a.shape[: axis + 1], 1, *a.shape[axis + 1 :]))
         result = _core.broadcast_to(single, shape)
-        result = result.reshape(a.shape[:axis] + (size * count,) + a.shape[axis + 1 :])
+        result = result.reshape((*a.shape[:axis], size * count, *a.shape[axis + 1 :]))
         return result.copy() if count == 1 else result
     if counts.ndim != 1 or counts.size != size:
         raise ValueError(

@@ -1,4 +1,4 @@
-"""Covariances, histograms, differences, smoothing and interpolation, as NumPy's functions."""
+"""Covariances, histograms, differences, smoothing, interpolation, as in NumPy."""
 
 import numpy
 
@@ -140,8 +140,8 @@ def ediff1d(ary, to_end=None, to_begin=None):
 def gradient(f, *varargs, axis=None, edge_order=1):
     """Central differences inside, one-sided ones of `edge_order` at the ends.
 
-    `varargs` are spacings or coordinates, one for all axes or one for each. One array for
-    a single axis, else a tuple.
+    `varargs` are spacings or coordinates, one for all axes or one for each. One array
+    for a single axis, else a tuple.
     """
     f = inexact(f)
     axes = (
@@ -175,7 +175,8 @@ def _slope(f, spacing, edge_order, axis):
     else:
         if h.ndim != 1 or h.size != f.shape[0]:
             raise ValueError(
-                "when 1d, distances must match the length of the corresponding dimension"
+                "when 1d, distances must match the length of the corresponding "
+                "dimension"
             )
         steps = diff(h)
     steps = steps.astype(numpy.float64) if steps.dtype.kind in "iub" else steps
