@@ -44,7 +44,7 @@ def _host_c2c(params, z):
     sign, norm, _, *axes = params
     transform = fft.fftn if sign < 0 else fft.ifftn
     return transform(
-        z, axes=axes, norm=_scipy_norm(sign, norm), workers=_core.num_threads()
+        z, axes=axes, norm=_scipy_norm(sign, norm), workers=_core.get_num_threads()
     )
 
 
@@ -53,7 +53,7 @@ def _host_r2c(params, x):
 
     sign, norm, axis = params
     result = fft.rfft(
-        x, axis=axis, norm=_scipy_norm(-1, norm), workers=_core.num_threads()
+        x, axis=axis, norm=_scipy_norm(-1, norm), workers=_core.get_num_threads()
     )
     return result if sign < 0 else result.conj()
 
@@ -64,7 +64,7 @@ def _host_c2r(params, z):
     sign, norm, axis, n = params
     z = z if sign > 0 else z.conj()
     return fft.irfft(
-        z, n, axis=axis, norm=_scipy_norm(1, norm), workers=_core.num_threads()
+        z, n, axis=axis, norm=_scipy_norm(1, norm), workers=_core.get_num_threads()
     )
 
 

@@ -10,6 +10,7 @@ import numpy
 
 from pyarr import _core
 from pyarr._args import along, array_of, axes_of, axis_of, common, finish
+from pyarr._core import concatenate
 
 broadcast_shapes = numpy.broadcast_shapes
 
@@ -152,17 +153,6 @@ def atleast_3d(*arys):
     )
 
 
-def broadcast_to(array, shape, subok=False):
-    """A read-only view in which axes of size 1 are repeated to fill `shape`.
-
-    >>> broadcast_to([1, 2], (3, 2)).shape
-    (3, 2)
-    """
-    if not isinstance(shape, (tuple, list)):
-        shape = (shape,)
-    return _core.broadcast_to(array_of(array), tuple(shape))
-
-
 def broadcast_arrays(*args, subok=False):
     """Views of all arguments in their common shape, as a tuple."""
     arrays = [array_of(one) for one in args]
@@ -192,56 +182,6 @@ def _operands(arrays, dtype, casting):
     return [one.astype(dtype) for one in arrays]
 
 
-_JOINED_AT_ONCE = 32  # operands that one op of the core takes
-
-
-def _join(arrays, axis):
-    while len(arrays) > _JOINED_AT_ONCE:
-        arrays = [
-            _core.apply("concatenate", *arrays[i : i + _JOINED_AT_ONCE], params=(axis,))
-            for i in range(0, len(arrays), _JOINED_AT_ONCE)
-        ]
-    return _core.apply("concatenate", *arrays, params=(axis,))
-
-
-def concatenate(arrays, /, axis=0, out=None, *, dtype=None, casting="same_kind"):
-    """The arrays one after the other along an existing axis.
-
-    All other sizes must agree (ValueError). `axis` None joins the flattened arrays.
-
-    >>> concatenate([[1, 2], [3]]).tolist()
-    [1, 2, 3]
-    """
-    arrays = _operands(arrays, dtype, casting)
-    if axis is None:
-        arrays, axis = [ravel(one) for one in arrays], 0
-    if arrays[0].ndim == 0:
-        raise ValueError("zero-dimensional arrays cannot be concatenated")
-    axis = axis_of(axis, arrays[0].ndim)
-    for i, one in enumerate(arrays):
-        _check_joins(arrays[0], one, i, axis)
-    return finish(_join(arrays, axis), out)
-
-
-concat = concatenate
-
-
-def _check_joins(first, one, place, axis):
-    if one.ndim != first.ndim:
-        raise ValueError(
-            "all the input array dimensions except for the concatenation axis must "
-            f"match exactly, but the array at index 0 has {first.ndim} dimension(s) "
-            f"and the array at index {place} has {one.ndim} dimension(s)"
-        )
-    for i, (m, n) in enumerate(zip(first.shape, one.shape, strict=True)):
-        if i != axis and m != n:
-            raise ValueError(
-                "all the input array dimensions except for the concatenation axis must "
-                f"match exactly, but along dimension {i}, the array at index 0 has "
-                f"size {m} and the array at index {place} has size {n}"
-            )
-
-
 def stack(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
     """Arrays of one shape as slices of a new axis.
 
@@ -252,7 +192,7 @@ def stack(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
     if any(one.shape != arrays[0].shape for one in arrays):
         raise ValueError("all input arrays must have the same shape")
     axis = axis_of(axis, arrays[0].ndim + 1)
-    return finish(_join([expand_dims(one, axis) for one in arrays], axis), out)
+    return finish(concatenate([expand_dims(one, axis) for one in arrays], axis), out)
 
 
 def vstack(tup, *, dtype=None, casting="same_kind"):

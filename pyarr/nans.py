@@ -178,7 +178,7 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
         return x.copy() if copy else x
     if x.dtype.kind == "c":
         parts = [nan_to_num(p, True, nan, posinf, neginf) for p in (x.real, x.imag)]
-        result = _core.make_complex(*parts)
+        result = _core.apply("make_complex", *parts)
     else:
         limits = numpy.finfo(x.dtype)
         high = limits.max if posinf is None else posinf

@@ -42,7 +42,7 @@ def round(a, decimals=0, out=None):
     a = array_of(a)
     if a.dtype.kind == "c":
         return finish(
-            _core.make_complex(round(a.real, decimals), round(a.imag, decimals)), out
+            _core.apply("make_complex", round(a.real, decimals), round(a.imag, decimals)), out
         )
     if a.dtype.kind == "b":
         a = a.astype(numpy.float32)

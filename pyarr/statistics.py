@@ -89,7 +89,7 @@ def corrcoef(x, y=None, rowvar=True, *, dtype=None):
     scale = _core.sqrt(c.diagonal().real)
     c = c / scale[:, None] / scale[None, :]
     if c.dtype.kind == "c":
-        return _core.make_complex(_core.clip(c.real, -1, 1), _core.clip(c.imag, -1, 1))
+        return _core.apply("make_complex", _core.clip(c.real, -1, 1), _core.clip(c.imag, -1, 1))
     return _core.clip(c, -1, 1)
 
 

@@ -387,6 +387,28 @@ FUNCTION(diagonal)
     return result;
 }
 
+FUNCTION(broadcast_to)
+{
+    static const Signature signature = {"broadcast_to", 3, 2, 3, {"array", "shape", "subok"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    int64_t shape[ARRAY_MAX_NDIM];
+    if (args_bind(&signature, args, nargs, kwnames, v) < 0) {
+        return NULL;
+    }
+    const int ndim = convert_shape(v[1], shape);
+    Array *x = ndim < 0 ? NULL : object_operand(v[0]);
+    if (x == NULL) {
+        return NULL;
+    }
+    Array *view = view_broadcast(x, ndim, shape);
+    if (view != NULL) {
+        view->readonly = true; /* as NumPy's */
+    }
+    array_release(x);
+    return view == NULL ? error_raise() : object_wrap_view(view, v[0]);
+}
+
 /* ---- joining ---- */
 
 /* Join n arrays of one dtype along `axis`, in groups when they are many. */
@@ -884,6 +906,11 @@ static PyMethodDef functions[] = {
                   "Read-only view of a diagonal; its axis comes last. ValueError below 2-d.\n\n"
                   ">>> import pyarr as pa\n>>> pa.diagonal([[1.0, 2.0], [3.0, 4.0]])\n"
                   "array([1., 4.])\n"),
+    ROW(broadcast_to, "broadcast_to(array, shape, subok=False)\n--\n\n"
+                      "Read-only view in which axes of size 1 are repeated to fill `shape`.\n"
+                      "ValueError where the shapes do not fit.\n\n"
+                      ">>> import pyarr as pa\n>>> pa.broadcast_to([1.0, 2.0], (2, 2))\n"
+                      "array([[1., 2.],\n       [1., 2.]])\n"),
     {"ops", functions_ops, METH_NOARGS, ops_doc},
     {"apply", (PyCFunction)(void (*)(void))functions_apply, METH_FASTCALL | METH_KEYWORDS,
      apply_doc},

@@ -42,6 +42,7 @@ FUNCTION(sort);
 FUNCTION(argsort);
 FUNCTION(searchsorted);
 FUNCTION(diagonal);
+FUNCTION(broadcast_to);
 
 /* numpy.matmul of two arrays; NULL with the error recorded. */
 Array *function_apply_matmul(Array *a, Array *b);

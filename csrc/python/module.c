@@ -1,4 +1,5 @@
 /* python/module.c -- the extension module pyarr._core: what is started, and in which order. */
+#include "python/host.h"
 #include "python/object.h"
 
 #include "backend/backend.h"
@@ -10,6 +11,7 @@ module_exec(PyObject *module)
     static int (*const parts[])(PyObject *) = {
         module_add_ufuncs,   module_add_creation,   module_add_functions,
         module_add_settings, module_add_transforms, module_add_interop,
+        module_add_host,
     };
     static PyTypeObject *const types[] = {&ArrayObject_Type, &UfuncObject_Type, &FlagsObject_Type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {
