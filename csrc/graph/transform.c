@@ -286,6 +286,7 @@ fill_bound(Trace *trace)
             if (status != STATUS_OK || hand_to_tape(b) != STATUS_OK) {
                 return STATUS_ERROR;
             }
+            b->carried_out = true;
         }
     }
     return STATUS_OK;
