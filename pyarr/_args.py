@@ -89,3 +89,8 @@ def safe_sqrt(x):
     """sqrt whose derivative at 0 is 0 instead of infinite."""
     zero = x == 0
     return _core.where(zero, zero_of(x), _core.sqrt(_core.where(zero, 1, x)))
+
+
+def complex_of(real, imag):
+    """A complex array of its two parts."""
+    return _core.apply("make_complex", real, imag)

@@ -4,7 +4,7 @@ import numpy
 
 from pyarr import _core
 from pyarr._args import array_of, common, element_count, finish
-from pyarr.manipulation import broadcast_to
+from pyarr._core import broadcast_to
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 

@@ -7,8 +7,8 @@ import numpy
 
 from pyarr import _core
 from pyarr._args import along, array_of, axis_of, common, finish
-from pyarr._core import nonzero, take
-from pyarr.manipulation import broadcast_arrays, concatenate, ravel, stack
+from pyarr._core import concatenate, nonzero, take
+from pyarr.manipulation import broadcast_arrays, ravel, stack
 
 
 def argwhere(a):

@@ -7,7 +7,7 @@ derivative. Lines of NaN alone give NaN without a warning.
 import numpy
 
 from pyarr import _core, order, reductions
-from pyarr._args import NOT_GIVEN, array_of, axes_of, finish, safe_sqrt
+from pyarr._args import NOT_GIVEN, array_of, axes_of, complex_of, finish, safe_sqrt
 from pyarr.manipulation import stack
 
 
@@ -178,7 +178,7 @@ def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
         return x.copy() if copy else x
     if x.dtype.kind == "c":
         parts = [nan_to_num(p, True, nan, posinf, neginf) for p in (x.real, x.imag)]
-        result = _core.apply("make_complex", *parts)
+        result = complex_of(*parts)
     else:
         limits = numpy.finfo(x.dtype)
         high = limits.max if posinf is None else posinf

@@ -3,7 +3,7 @@
 import numpy
 
 from pyarr import _core
-from pyarr._args import NOT_GIVEN, array_of, axis_of, finish, inexact
+from pyarr._args import NOT_GIVEN, array_of, axis_of, complex_of, finish, inexact
 from pyarr.manipulation import broadcast_arrays
 
 
@@ -42,7 +42,8 @@ def round(a, decimals=0, out=None):
     a = array_of(a)
     if a.dtype.kind == "c":
         return finish(
-            _core.apply("make_complex", round(a.real, decimals), round(a.imag, decimals)), out
+            complex_of(round(a.real, decimals), round(a.imag, decimals)),
+            out,
         )
     if a.dtype.kind == "b":
         a = a.astype(numpy.float32)
@@ -88,7 +89,7 @@ def unwrap(p, discont=None, axis=-1, *, period=2 * numpy.pi):
     """Angles with jumps of more than half a period taken out, along an axis."""
     p = inexact(p)
     axis = axis_of(axis, p.ndim)
-    from pyarr.manipulation import concatenate
+    from pyarr._core import concatenate
     from pyarr.statistics import diff
 
     steps = diff(p, axis=axis)

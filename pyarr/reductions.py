@@ -202,7 +202,7 @@ def _cumulative(name, x, axis, dtype, out, include_initial):
     x = x.reshape((1,)) if x.ndim == 0 else x
     result = getattr(_core, name)(x, axis, dtype)
     if include_initial:
-        from pyarr.manipulation import concatenate
+        from pyarr._core import concatenate
 
         axis = axis_of(axis, result.ndim)
         first = _core.full(

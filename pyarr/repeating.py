@@ -6,7 +6,8 @@ import numpy
 
 from pyarr import _core
 from pyarr._args import along, array_of, axes_of, axis_of
-from pyarr.manipulation import concatenate, moveaxis
+from pyarr._core import concatenate
+from pyarr.manipulation import moveaxis
 
 
 def tile(A, reps):

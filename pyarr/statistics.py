@@ -3,8 +3,9 @@
 import numpy
 
 from pyarr import _core
-from pyarr._args import along, array_of, axis_of, common, inexact
-from pyarr.manipulation import concatenate, moveaxis
+from pyarr._args import along, array_of, axis_of, common, complex_of, inexact
+from pyarr._core import concatenate
+from pyarr.manipulation import moveaxis
 from pyarr.reductions import average
 
 
@@ -89,7 +90,7 @@ def corrcoef(x, y=None, rowvar=True, *, dtype=None):
     scale = _core.sqrt(c.diagonal().real)
     c = c / scale[:, None] / scale[None, :]
     if c.dtype.kind == "c":
-        return _core.apply("make_complex", _core.clip(c.real, -1, 1), _core.clip(c.imag, -1, 1))
+        return complex_of(_core.clip(c.real, -1, 1), _core.clip(c.imag, -1, 1))
     return _core.clip(c, -1, 1)
 
 
