@@ -8,26 +8,18 @@
 
 #include <string.h>
 
-/* Make a setting take effect where it is not read anew at each use. */
+/* Make a setting of this layer take effect; those of base do so by themselves. */
 static Status
 setting_apply(const char *name)
 {
-    const Settings *settings = settings_get();
-    if (strcmp(name, "num_threads") == 0) {
-        pool_set_size((int)settings->num_threads);
-    } else if (strcmp(name, "mem_limit") == 0) {
-        mem_set_limit(settings->mem_limit);
-    } else if (strcmp(name, "mem_cache") == 0) {
-        mem_set_cache_limit(settings->mem_cache);
-    } else if (strcmp(name, "fail_alloc") == 0) {
-        mem_fail_at(settings->fail_alloc);
-    } else if (strcmp(name, "device") == 0) {
-        Device *device = device_find(settings->device);
-        if (device == NULL) {
-            return STATUS_ERROR;
-        }
-        device_set_default(device);
+    if (strcmp(name, "device") != 0) {
+        return STATUS_OK;
     }
+    Device *device = device_find(settings_get()->device);
+    if (device == NULL) {
+        return STATUS_ERROR;
+    }
+    device_set_default(device);
     return STATUS_OK;
 }
 
@@ -227,8 +219,9 @@ settings_dict(void)
     const SettingInfo *info;
     for (int i = 0; dict != NULL && (info = settings_info(i)) != NULL; i++) {
         char text[SETTINGS_TEXT_SIZE];
-        if (settings_text(info->name, text, sizeof text) != STATUS_OK ||
-            put(dict, info->name, PyUnicode_FromString(text)) < 0) {
+        if (settings_text(info->name, text, sizeof text) != STATUS_OK) {
+            err_clear(); /* one that only the build reads */
+        } else if (put(dict, info->name, PyUnicode_FromString(text)) < 0) {
             Py_CLEAR(dict);
         }
     }
@@ -401,18 +394,17 @@ static PyMethodDef functions[] = {
 int
 module_add_settings(PyObject *module)
 {
-    static const char *const at_start[] = {"mem_limit", "mem_cache", "fail_alloc", "num_threads"};
     const char *complaint;
     for (int i = 0; (complaint = settings_complaint(i)) != NULL; i++) {
         if (PyErr_WarnEx(PyExc_RuntimeWarning, complaint, 1) < 0) {
             return -1;
         }
     }
-    for (size_t i = 0; i < sizeof at_start / sizeof *at_start; i++) {
-        if (setting_apply(at_start[i]) != STATUS_OK) {
-            return error_raise_int();
-        }
-    }
+    const Settings *settings = settings_get();
+    mem_set_cache_limit(settings->mem_cache);
+    mem_set_limit(settings->mem_limit);
+    mem_fail_at(settings->fail_alloc);
+    pool_set_size((int)settings->num_threads);
     if (PyType_Ready(&ConfigObject_Type) < 0 ||
         PyModule_AddObjectRef(module, "config", (PyObject *)&ConfigObject_Type) < 0) {
         return -1;
