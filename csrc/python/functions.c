@@ -1,8 +1,6 @@
-/* python/functions.c -- products, joining, selection and sorting with NumPy's signatures, and
+/* python/functions.c -- products, selection and sorting with NumPy's signatures, and
  * the doors through which Python reaches every row of the table. */
 #include "python/functions.h"
-
-#include "base/mem.h"
 
 #include "backend/backend.h"
 
@@ -387,191 +385,6 @@ FUNCTION(diagonal)
     return result;
 }
 
-FUNCTION(broadcast_to)
-{
-    static const Signature signature = {"broadcast_to", 3, 2, 3, {"array", "shape", "subok"}};
-    (void)self;
-    PyObject *v[ARGS_MAX];
-    int64_t shape[ARRAY_MAX_NDIM];
-    if (args_bind(&signature, args, nargs, kwnames, v) < 0) {
-        return NULL;
-    }
-    const int ndim = convert_shape(v[1], shape);
-    Array *x = ndim < 0 ? NULL : object_operand(v[0]);
-    if (x == NULL) {
-        return NULL;
-    }
-    Array *view = view_broadcast(x, ndim, shape);
-    if (view != NULL) {
-        view->readonly = true; /* as NumPy's */
-    }
-    array_release(x);
-    return view == NULL ? error_raise() : object_wrap_view(view, v[0]);
-}
-
-/* ---- joining ---- */
-
-/* Join n arrays of one dtype along `axis`, in groups when they are many. */
-static Array *
-join(Array *const *in, int64_t n, int64_t axis)
-{
-    enum { GROUP = 32 };
-    if (n <= GROUP) {
-        return graph_apply(OP_concatenate, in, (int)n, &axis, 1);
-    }
-    const int64_t groups = (n + GROUP - 1) / GROUP;
-    Array **parts = mem_new_array(groups, sizeof *parts);
-    if (parts == NULL) {
-        return NULL;
-    }
-    Array *result = NULL;
-    int64_t made = 0;
-    for (; made < groups; made++) {
-        const int64_t from = made * GROUP;
-        const int64_t count = n - from < GROUP ? n - from : GROUP;
-        parts[made] = graph_apply(OP_concatenate, in + from, (int)count, &axis, 1);
-        if (parts[made] == NULL) {
-            break;
-        }
-    }
-    if (made == groups) {
-        result = join(parts, groups, axis);
-    }
-    for (int64_t i = 0; i < made; i++) {
-        array_release(parts[i]);
-    }
-    mem_free(parts, (size_t)groups * sizeof *parts);
-    return result;
-}
-
-/* The dtype that holds all, weak scalars counting as such. */
-static DType
-common_dtype(Array *const *in, int64_t n)
-{
-    DType dtype = in[0]->dtype;
-    for (int64_t i = 1; i < n; i++) {
-        dtype = dtype_promote(dtype, in[i]->dtype);
-    }
-    return dtype;
-}
-
-static Status
-prepare_join(Array **in, int64_t n, bool flat, DType dtype)
-{
-    for (int64_t i = 0; i < n; i++) {
-        if (in[i]->ndim == 0 && !flat) {
-            return err_set(ERR_VALUE, "zero-dimensional arrays cannot be concatenated");
-        }
-        if (in[i]->ndim != in[0]->ndim && !flat) {
-            return err_set(ERR_SHAPE,
-                           "all the input arrays must have same number of dimensions, but the "
-                           "array at index 0 has %d dimension(s) and the array at index %lld has "
-                           "%d dimension(s)",
-                           in[0]->ndim, (long long)i, in[i]->ndim);
-        }
-        Array *line = flat ? function_flat(in[i]) : array_retain(in[i]);
-        Array *cast = line == NULL ? NULL : graph_cast(line, dtype, false);
-        array_release(line);
-        if (cast == NULL) {
-            return STATUS_ERROR;
-        }
-        array_release(in[i]);
-        in[i] = cast;
-    }
-    return STATUS_OK;
-}
-
-/* Do all agree in the axes but `axis`? NumPy's message where not. */
-static Status
-check_join(Array *const *in, int64_t n, int axis)
-{
-    for (int64_t i = 1; i < n; i++) {
-        for (int d = 0; d < in[0]->ndim; d++) {
-            if (d != axis && in[i]->shape[d] != in[0]->shape[d]) {
-                return err_set(ERR_SHAPE,
-                               "all the input array dimensions except for the concatenation axis "
-                               "must match exactly, but along dimension %d, the array at index 0 "
-                               "has size %lld and the array at index %lld has size %lld",
-                               d, (long long)in[0]->shape[d], (long long)i,
-                               (long long)in[i]->shape[d]);
-            }
-        }
-    }
-    return STATUS_OK;
-}
-
-static Array *
-concatenate_arrays(Array **in, int64_t n, bool flat, int64_t axis_given, DType dtype, char casting)
-{
-    if (dtype != DTYPE_COUNT) {
-        for (int64_t i = 0; i < n; i++) {
-            if (!dtype_can_cast(in[i]->dtype, dtype, casting)) {
-                return err_null(ERR_TYPE, "Cannot cast array data from dtype('%s') to dtype('%s')",
-                                dtype_info(in[i]->dtype)->name, dtype_info(dtype)->name);
-            }
-        }
-    }
-    int axis = 0;
-    if (prepare_join(in, n, flat, dtype == DTYPE_COUNT ? common_dtype(in, n) : dtype) !=
-            STATUS_OK ||
-        (!flat && axis_normalise(axis_given, in[0]->ndim, &axis) != STATUS_OK) ||
-        check_join(in, n, axis) != STATUS_OK) {
-        return NULL;
-    }
-    return join(in, n, axis);
-}
-
-FUNCTION(concatenate)
-{
-    static const Signature signature = {
-        "concatenate", 5, 1, 3, {"arrays", "axis", "out", "dtype", "casting"}};
-    (void)self;
-    PyObject *v[ARGS_MAX];
-    DType dtype;
-    char casting = 'k';
-    int64_t axis = 0;
-    if (args_bind(&signature, args, nargs, kwnames, v) < 0 || args_dtype(v[3], &dtype) < 0 ||
-        args_casting(v[4], &casting) < 0) {
-        return NULL;
-    }
-    const bool flat = v[1] == Py_None;
-    if (!flat && args_int64(v[1], 0, &axis) < 0) {
-        return NULL;
-    }
-    PyObject *list = PySequence_Fast(v[0], "The first input argument needs to be a sequence");
-    if (list == NULL) {
-        return NULL;
-    }
-    const Py_ssize_t n = PySequence_Fast_GET_SIZE(list);
-    PyObject *wrapped = NULL;
-    int64_t taken = 0;
-    Array **in = NULL;
-    if (n == 0) {
-        PyErr_SetString(PyExc_ValueError, "need at least one array to concatenate");
-    } else if ((in = mem_new_array(n, sizeof *in)) == NULL) {
-        error_raise();
-    } else {
-        for (; taken < n; taken++) {
-            in[taken] = object_operand(PySequence_Fast_GET_ITEM(list, taken));
-            if (in[taken] == NULL) {
-                break;
-            }
-        }
-    }
-    if (in != NULL && taken == n) {
-        Array *result = concatenate_arrays(in, n, flat, axis, dtype, casting);
-        wrapped = result == NULL         ? error_raise()
-                  : v[2] == NULL || v[2] == Py_None ? object_wrap(result)
-                                         : object_store(v[2], result, "concatenate", casting);
-    }
-    for (int64_t i = 0; i < taken; i++) {
-        array_release(in[i]);
-    }
-    mem_free(in, (size_t)n * sizeof *in);
-    Py_DECREF(list);
-    return wrapped;
-}
-
 /* ---- sorting ---- */
 
 static int
@@ -881,12 +694,6 @@ static PyMethodDef functions[] = {
                  "Indices of the elements that are not zero: a tuple of arrays, one an axis.\n"
                  "ValueError for 0-d.\n\n"
                  ">>> import pyarr as pa\n>>> pa.nonzero([0.0, 3.0])\n(array([1]),)\n"),
-    ROW(concatenate, "concatenate(arrays, axis=0, out=None, *, dtype=None, "
-                     "casting='same_kind')\n--\n\n"
-                     "Join arrays along an axis that they have; None flattens them first.\n"
-                     "ValueError when other axes differ.\n\n"
-                     ">>> import pyarr as pa\n>>> pa.concatenate([[1.0], [2.0, 3.0]])\n"
-                     "array([1., 2., 3.])\n"),
     ROW(take, "take(a, indices, axis=None, out=None, mode='raise')\n--\n\n"
               "Elements at integer indices along an axis (None: of the flattened array).\n"
               "IndexError where out of bounds, unless mode is 'wrap' or 'clip'.\n\n"
@@ -906,11 +713,6 @@ static PyMethodDef functions[] = {
                   "Read-only view of a diagonal; its axis comes last. ValueError below 2-d.\n\n"
                   ">>> import pyarr as pa\n>>> pa.diagonal([[1.0, 2.0], [3.0, 4.0]])\n"
                   "array([1., 4.])\n"),
-    ROW(broadcast_to, "broadcast_to(array, shape, subok=False)\n--\n\n"
-                      "Read-only view in which axes of size 1 are repeated to fill `shape`.\n"
-                      "ValueError where the shapes do not fit.\n\n"
-                      ">>> import pyarr as pa\n>>> pa.broadcast_to([1.0, 2.0], (2, 2))\n"
-                      "array([[1., 2.],\n       [1., 2.]])\n"),
     {"ops", functions_ops, METH_NOARGS, ops_doc},
     {"apply", (PyCFunction)(void (*)(void))functions_apply, METH_FASTCALL | METH_KEYWORDS,
      apply_doc},
@@ -920,5 +722,5 @@ static PyMethodDef functions[] = {
 int
 module_add_functions(PyObject *module)
 {
-    return PyModule_AddFunctions(module, functions);
+    return module_add_joining(module) < 0 ? -1 : PyModule_AddFunctions(module, functions);
 }

@@ -36,13 +36,15 @@ FUNCTION(matmul);
 FUNCTION(dot);
 FUNCTION(where);
 FUNCTION(nonzero);
-FUNCTION(concatenate);
 FUNCTION(take);
 FUNCTION(sort);
 FUNCTION(argsort);
 FUNCTION(searchsorted);
 FUNCTION(diagonal);
 FUNCTION(broadcast_to);
+
+/* join.c: concatenate, stack, broadcast_to */
+int module_add_joining(PyObject *module);
 
 /* numpy.matmul of two arrays; NULL with the error recorded. */
 Array *function_apply_matmul(Array *a, Array *b);

@@ -380,6 +380,8 @@ static PyMethodDef functions[] = {
      "Threads of the pool; None or 0 follows the environment again."},
     {"get_num_threads", module_get_num_threads, METH_NOARGS,
      "get_num_threads()\n--\n\nThreads of the pool, the caller included."},
+    {"num_threads", module_get_num_threads, METH_NOARGS,
+     "num_threads()\n--\n\nThe same as get_num_threads()."},
     {"devices", module_devices, METH_NOARGS,
      "devices()\n--\n\nNames of the devices, as device= and .to() take them."},
     {"_register_device", module_register_device, METH_O,
