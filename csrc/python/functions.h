@@ -41,7 +41,6 @@ FUNCTION(sort);
 FUNCTION(argsort);
 FUNCTION(searchsorted);
 FUNCTION(diagonal);
-FUNCTION(broadcast_to);
 
 /* join.c: concatenate, stack, broadcast_to */
 int module_add_joining(PyObject *module);
