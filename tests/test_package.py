@@ -1,0 +1,109 @@
+"""The package as installed: what it loads, exports, and says of itself."""
+
+import re
+import shutil
+import subprocess
+import sys
+from importlib import metadata
+from pathlib import Path
+
+import pytest
+
+import pyarr as pa
+from pyarr import _core
+
+
+def run(code, *flags):
+    """The standard output and error of a fresh interpreter."""
+    done = subprocess.run(
+        [sys.executable, *flags, "-c", code],
+        capture_output=True,
+        text=True,
+        check=False,
+        timeout=120,
+    )
+    assert done.returncode == 0, done.stderr
+    return done.stdout, done.stderr
+
+
+def test_version():
+    assert re.fullmatch(r"\d+\.\d+\.\d+", pa.__version__)
+    try:
+        installed = metadata.version("pyarr")
+    except metadata.PackageNotFoundError:
+        pytest.skip("built in place, not installed")
+    assert pa.__version__ == installed
+
+
+def test_runtime_dependencies_are_numpy_and_scipy():
+    try:
+        needs = metadata.requires("pyarr")
+    except metadata.PackageNotFoundError:
+        pytest.skip("built in place, not installed")
+    always = {re.match(r"[\w-]+", n).group() for n in needs if "extra ==" not in n}
+    assert always == {"numpy", "scipy"}
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads ELF files and /proc")
+def test_openblas_is_our_own():
+    folder = Path(_core.__file__).parent / "_openblas"
+    libraries = [p.name for p in folder.iterdir()]
+    assert len(libraries) == 1 and libraries[0].startswith("libscipy_openblas")
+    code = "import pyarr; print(open('/proc/self/maps').read())"
+    assert str(folder / libraries[0]) in run(code)[0]
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="reads ELF files")
+def test_one_symbol_is_exported():
+    nm = shutil.which("nm")
+    if nm is None:
+        pytest.skip("no nm")
+    out = subprocess.run(
+        [nm, "-D", "--defined-only", _core.__file__],
+        capture_output=True,
+        text=True,
+        check=True,
+    ).stdout
+    names = {line.split()[-1] for line in out.splitlines()}
+    # Sanitizers add their own.
+    assert {n for n in names if not n.startswith(("__asan", "__ubsan"))} == {
+        "PyInit__core"
+    }
+
+
+def test_import_loads_no_scipy():
+    code = "import sys, pyarr; print([m for m in sys.modules if m.startswith('scipy')])"
+    assert run(code)[0].strip() == "[]"
+
+
+def test_import_is_silent():
+    out, err = run("import pyarr", "-W", "error")
+    assert out == "" and err == ""
+
+
+def test_unknown_setting_warns(monkeypatch):
+    monkeypatch.setenv("PYARR_THREADS", "2")
+    _, err = run("import pyarr")
+    assert "PYARR_THREADS" in err and "Warning" in err
+    monkeypatch.delenv("PYARR_THREADS")
+    monkeypatch.setenv("PYARR_DEBUG", "much")
+    _, err = run("import pyarr")
+    assert "PYARR_DEBUG" in err and "whole number" in err
+
+
+@pytest.mark.slow
+def test_import_time():
+    """Importing pyarr adds at most 30% to importing NumPy."""
+    if any(name in _loaded_libraries() for name in ("libasan", "libtsan")):
+        pytest.skip("under sanitizers")
+    code = (
+        "from time import perf_counter as t; a = t(); import numpy; b = t();"
+        "import pyarr; c = t(); print((c - b) / (b - a))"
+    )
+    # The least of several, as other work on the machine only adds.
+    assert any(float(run(code)[0]) <= 0.30 for _ in range(15))
+
+
+def _loaded_libraries():
+    maps = Path("/proc/self/maps")
+    return maps.read_text() if maps.exists() else ""
