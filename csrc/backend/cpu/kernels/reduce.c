@@ -1,0 +1,240 @@
+/* backend/cpu/kernels/reduce.c -- sums, products, extremes and scans of each dtype. */
+/* variants: KT=b8,i8,i16,i32,i64,u8,u16,u32,u64,f32,f64,c64,c128 ISA */
+#include "backend/cpu/kernels/reduce.h"
+
+#include "backend/cpu/kernels/kernel.h"
+#include "ops/complex.h"
+
+#define T KT
+
+/* E is an element, P its part: sums of complex numbers are sums of their parts side by side.
+ * SUMMED says that the dtype is one that sums are taken in. */
+#define E_b8 uint8_t
+#define E_i8 int8_t
+#define E_i16 int16_t
+#define E_i32 int32_t
+#define E_i64 int64_t
+#define E_u8 uint8_t
+#define E_u16 uint16_t
+#define E_u32 uint32_t
+#define E_u64 uint64_t
+#define E_f32 float
+#define E_f64 double
+#define E_c64 value_c64
+#define E_c128 value_c128
+#define P_b8 uint8_t
+#define P_i8 int8_t
+#define P_i16 int16_t
+#define P_i32 int32_t
+#define P_i64 uint64_t /* sums and products wrap */
+#define P_u8 uint8_t
+#define P_u16 uint16_t
+#define P_u32 uint32_t
+#define P_u64 uint64_t
+#define P_f32 float
+#define P_f64 double
+#define P_c64 float
+#define P_c128 double
+
+#define SUMMED_b8 0
+#define SUMMED_i8 0
+#define SUMMED_i16 0
+#define SUMMED_i32 0
+#define SUMMED_i64 1
+#define SUMMED_u8 0
+#define SUMMED_u16 0
+#define SUMMED_u32 0
+#define SUMMED_u64 1
+#define SUMMED_f32 1
+#define SUMMED_f64 1
+#define SUMMED_c64 2
+#define SUMMED_c128 2
+#define FLOATING_b8 0
+#define FLOATING_i8 0
+#define FLOATING_i16 0
+#define FLOATING_i32 0
+#define FLOATING_i64 0
+#define FLOATING_u8 0
+#define FLOATING_u16 0
+#define FLOATING_u32 0
+#define FLOATING_u64 0
+#define FLOATING_f32 1
+#define FLOATING_f64 1
+#define FLOATING_c64 1
+#define FLOATING_c128 1
+
+typedef PASTE(E, KT) E;
+typedef PASTE(P, KT) P;
+
+#define PLUS(a, b) ((a) + (b))
+#define TIMES(a, b) ((a) * (b))
+#define COMPLEX_TIMES(a, b) PASTE(mul, KT)(a, b)
+#if PASTE(FLOATING, KT)
+#define LESSER(a, b) PASTE(minimum, KT)(a, b)
+#define GREATER(a, b) PASTE(maximum, KT)(a, b)
+#else
+#define LESSER(a, b) ((a) < (b) ? (a) : (b))
+#define GREATER(a, b) ((a) > (b) ? (a) : (b))
+#endif
+
+/*
+ * The loops of one operation on lanes of type L, `parts` of which make an element. FIRST is
+ * the accumulators' first value, an expression that may use `first`.
+ */
+#define REDUCTION(name, L, parts, JOIN, FIRST)                                                     \
+    static void name##_start(void *acc, int64_t count, const void *first)                          \
+    {                                                                                              \
+        L *const a = acc;                                                                          \
+        (void)first;                                                                               \
+        const L value = FIRST;                                                                     \
+        for (int64_t i = 0; i < count * (parts); i++) {                                            \
+            a[i] = value;                                                                          \
+        }                                                                                          \
+    }                                                                                              \
+    static void name##_add(void *acc, const void *values, int64_t n)                               \
+    {                                                                                              \
+        enum { WIDTH = SUM_WIDTH * (parts) };                                                      \
+        L *const to = acc;                                                                         \
+        const L *const x = values;                                                                 \
+        const int64_t total = n * (parts), whole = total - total % WIDTH;                          \
+        L a[WIDTH];                                                                                \
+        for (int k = 0; k < WIDTH; k++) {                                                          \
+            a[k] = to[k];                                                                          \
+        }                                                                                          \
+        for (int64_t i = 0; i < whole; i += WIDTH) {                                               \
+            for (int k = 0; k < WIDTH; k++) {                                                      \
+                a[k] = JOIN(a[k], x[i + k]);                                                       \
+            }                                                                                      \
+        }                                                                                          \
+        for (int64_t i = whole; i < total; i++) {                                                  \
+            a[i - whole] = JOIN(a[i - whole], x[i]);                                               \
+        }                                                                                          \
+        for (int k = 0; k < WIDTH; k++) {                                                          \
+            to[k] = a[k];                                                                          \
+        }                                                                                          \
+    }                                                                                              \
+    static void name##_fold_from(L *a, int64_t width, int64_t from, void *out)                     \
+    {                                                                                              \
+        for (int64_t half = from * width * (parts); half >= width * (parts); half /= 2) {          \
+            KERNEL_LOOP(k, half)                                                                   \
+            {                                                                                      \
+                a[k] = JOIN(a[k], a[k + half]);                                                    \
+            }                                                                                      \
+        }                                                                                          \
+        memcpy(out, a, (size_t)(width * (parts)) * sizeof(L));                                     \
+    }                                                                                              \
+    static void name##_fold(void *acc, void *out)                                                  \
+    {                                                                                              \
+        name##_fold_from(acc, 1, SUM_WIDTH / 2, out);                                              \
+    }                                                                                              \
+    static void name##_fold_rows(void *acc, int64_t width, void *out)                              \
+    {                                                                                              \
+        name##_fold_from(acc, width, SUM_WIDTH / 2, out);                                          \
+    }                                                                                              \
+    static void name##_chunk(const void *values, int64_t n, void *out)                             \
+    {                                                                                              \
+        L a[SUM_WIDTH * (parts)];                                                                  \
+        if (n > SUM_WIDTH) {                                                                       \
+            name##_start(a, SUM_WIDTH, values);                                                    \
+            name##_add(a, values, n);                                                              \
+            name##_fold(a, out);                                                                   \
+            return;                                                                                \
+        }                                                                                          \
+        /* the accumulators past n hold the identity, which changes nothing */                     \
+        const void *const first = values;                                                          \
+        const L *const x = values;                                                                 \
+        (void)first;                                                                               \
+        const L value = FIRST;                                                                     \
+        int64_t width = 1;                                                                         \
+        while (width < n) {                                                                        \
+            width *= 2;                                                                            \
+        }                                                                                          \
+        for (int64_t i = 0; i < n * (parts); i++) {                                                \
+            a[i] = JOIN(value, x[i]);                                                              \
+        }                                                                                          \
+        for (int64_t i = n * (parts); i < width * (parts); i++) {                                  \
+            a[i] = value;                                                                          \
+        }                                                                                          \
+        for (int64_t half = width * (parts) / 2; half >= (parts); half /= 2) {                     \
+            for (int64_t k = 0; k < half; k++) {                                                   \
+                a[k] = JOIN(a[k], a[k + half]);                                                    \
+            }                                                                                      \
+        }                                                                                          \
+        memcpy(out, a, (parts) * sizeof(L));                                                       \
+    }                                                                                              \
+    static void name##_rows(void *acc, const char *x, int64_t row_stride, int64_t nrows,           \
+                            int64_t width, int64_t first)                                          \
+    {                                                                                              \
+        const int64_t lanes = width * (parts);                                                     \
+        const bool packed = row_stride == lanes * (int64_t)sizeof(L);                              \
+        for (int64_t r = 0; r < nrows;) {                                                          \
+            const int64_t at = (first + r) % SUM_WIDTH;                                            \
+            const int64_t left = SUM_WIDTH - at < nrows - r ? SUM_WIDTH - at : nrows - r;          \
+            const int64_t together = packed ? left : 1;                                            \
+            L *const a = (L *)acc + at * lanes;                                                    \
+            const L *const row = (const L *)(const void *)(x + r * row_stride);                    \
+            KERNEL_LOOP(k, together *lanes)                                                        \
+            {                                                                                      \
+                a[k] = JOIN(a[k], row[k]);                                                         \
+            }                                                                                      \
+            r += together;                                                                         \
+        }                                                                                          \
+    }                                                                                              \
+    static void name##_join(void *to, const void *from, int64_t n)                                 \
+    {                                                                                              \
+        L *const a = to;                                                                           \
+        const L *const b = from;                                                                   \
+        KERNEL_LOOP(k, n * (parts))                                                                \
+        {                                                                                          \
+            a[k] = JOIN(a[k], b[k]);                                                               \
+        }                                                                                          \
+    }
+
+/* Scans add one after the other, as NumPy does. */
+#define SCAN(name, L, parts, JOIN)                                                                 \
+    static void name##_scan(void *out, const void *values, int64_t n, bool reverse, void *carry)   \
+    {                                                                                              \
+        L run[parts];                                                                              \
+        L *const o = out;                                                                          \
+        const L *const x = values;                                                                 \
+        memcpy(run, carry, sizeof run);                                                            \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            const int64_t at = (reverse ? n - 1 - i : i) * (parts);                                \
+            for (int p = 0; p < (parts); p++) {                                                    \
+                run[p] = JOIN(run[p], x[at + p]);                                                  \
+                o[at + p] = run[p];                                                                \
+            }                                                                                      \
+        }                                                                                          \
+        memcpy(carry, run, sizeof run);                                                            \
+    }
+
+#define ENTRY(name, scan_function)                                                                 \
+    {name##_start, name##_add,       name##_fold, name##_chunk,                                    \
+     name##_rows,  name##_fold_rows, name##_join, scan_function}
+
+#define SUMMED PASTE(SUMMED, KT)
+#if SUMMED == 1
+REDUCTION(sum, P, 1, PLUS, (P)0)
+REDUCTION(prod, P, 1, TIMES, (P)1)
+SCAN(sum, P, 1, PLUS)
+SCAN(prod, P, 1, TIMES)
+#elif SUMMED == 2
+REDUCTION(sum, P, 2, PLUS, (P)0)
+REDUCTION(prod, E, 1, COMPLEX_TIMES, ((E){1, 0}))
+SCAN(sum, P, 2, PLUS)
+SCAN(prod, E, 1, COMPLEX_TIMES)
+#endif
+REDUCTION(min, E, 1, LESSER, *(const E *)first)
+REDUCTION(max, E, 1, GREATER, *(const E *)first)
+
+#define TABLE_(dtype, isa) kernel_reduce_##dtype##_##isa
+#define TABLE(dtype, isa) TABLE_(dtype, isa)
+extern const ReduceKernels TABLE(KT, ISA)[REDUCE_COUNT];
+const ReduceKernels TABLE(KT, ISA)[REDUCE_COUNT] = {
+#if SUMMED
+    [REDUCE_SUM] = ENTRY(sum, sum_scan),
+    [REDUCE_PROD] = ENTRY(prod, prod_scan),
+#endif
+    [REDUCE_MIN] = ENTRY(min, NULL),
+    [REDUCE_MAX] = ENTRY(max, NULL),
+};
