@@ -2,6 +2,7 @@
 #include "backend/cpu/kernels/kernel.h"
 
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels/reduce.h"
 #include "base/settings.h"
 
 #include <string.h>
@@ -27,11 +28,13 @@ typedef struct KernelSet {
     const char *isa;
     const BlockKernel *rows[DTYPE_COUNT];
     const BlockKernel (*casts)[DTYPE_COUNT];
+    const ReduceKernels *reductions[DTYPE_COUNT];
     BlockKernel select[KERNEL_MAX_SIZE + 1]; /* by element size */
 } KernelSet;
 
 #define DECLARE_ROWS(dtype, name, isa)                                                             \
-    extern const BlockKernel KERNEL_TABLE(name, isa)[OP_ELEMENTWISE_COUNT];
+    extern const BlockKernel KERNEL_TABLE(name, isa)[OP_ELEMENTWISE_COUNT];                        \
+    extern const ReduceKernels kernel_reduce_##name##_##isa[REDUCE_COUNT];
 #define DECLARE_SELECT(size, isa)                                                                  \
     void kernel_select_##size##_##isa(void *, const void *const *, int64_t, unsigned);
 #define X(isa)                                                                                     \
@@ -42,10 +45,12 @@ ISA_EACH(X)
 #undef X
 
 #define ROWS_ENTRY(dtype, name, isa) [dtype] = KERNEL_TABLE(name, isa),
+#define REDUCE_ENTRY(dtype, name, isa) [dtype] = kernel_reduce_##name##_##isa,
 #define SELECT_ENTRY(size, isa) [size] = kernel_select_##size##_##isa,
 static const KernelSet sets[] = {
 #define X(isa)                                                                                     \
-    {#isa, {EACH_DTYPE(ROWS_ENTRY, isa)}, kernel_casts_##isa, {EACH_SIZE(SELECT_ENTRY, isa)}},
+    {#isa, {EACH_DTYPE(ROWS_ENTRY, isa)}, kernel_casts_##isa, {EACH_DTYPE(REDUCE_ENTRY, isa)},     \
+     {EACH_SIZE(SELECT_ENTRY, isa)}},
     ISA_EACH(X)
 #undef X
 };
@@ -104,6 +109,12 @@ BlockKernel
 cpu_cast_kernel(DType from, DType to)
 {
     return current->casts[from][to];
+}
+
+const ReduceKernels *
+cpu_reduce_kernels(ReduceOp op, DType dtype)
+{
+    return &current->reductions[dtype][op];
 }
 
 BlockKernel

@@ -1,7 +1,6 @@
 /* backend/cpu/kernels/complex.c -- the rows on complex64 and complex128. */
 /* variants: KT=c64,c128 ISA */
 #include "backend/cpu/kernels/kernel.h"
-#if __has_include("ops/complex.h")
 #include "ops/complex.h"
 #include "ops/row_words.h"
 
@@ -77,7 +76,3 @@ exp_any_in_tail(const V *xs, int64_t n)
 
 #define KERNEL_EXTRA_ENTRIES
 #include "backend/cpu/kernels/kernel_rows.h"
-#else
-extern const BlockKernel KERNEL_TABLE(KT, ISA)[OP_ELEMENTWISE_COUNT];
-const BlockKernel KERNEL_TABLE(KT, ISA)[OP_ELEMENTWISE_COUNT] = {NULL};
-#endif
