@@ -21,6 +21,35 @@ gather_fixed(char *out, const char *in, const int64_t *offsets, int64_t n, size_
     }
 }
 
+/* The same from the indices themselves, for one contiguous index array. */
+static inline void
+gather_direct(char *out, const char *in, const int64_t *index, int64_t size, int64_t stride,
+              int64_t n, size_t item)
+{
+    for (int64_t i = 0; i < n; i++) {
+        const int64_t at = index[i] + (index[i] < 0 ? size : 0);
+        memcpy(out + i * (int64_t)item, in + at * stride, item);
+    }
+}
+
+/* Places [t, t + n) of one outer element, where gather_direct applies; else false. */
+static bool
+gather_simple(const Gather *g, char *out, const char *in, int64_t t, int64_t n)
+{
+    const Selection *s = &g->places;
+    const Operand *index = &s->index[0];
+    if (s->k != 1 || index->ndim != 1 || index->strides[0] != (int64_t)sizeof(int64_t)) {
+        return false;
+    }
+    const int64_t *at = (const int64_t *)index->data + t;
+    switch (g->block_bytes) {
+    case 4: gather_direct(out, in, at, s->sizes[0], s->strides[0], n, 4); return true;
+    case 8: gather_direct(out, in, at, s->sizes[0], s->strides[0], n, 8); return true;
+    case 16: gather_direct(out, in, at, s->sizes[0], s->strides[0], n, 16); return true;
+    default: return false;
+    }
+}
+
 static void
 gather_flat(char *out, const char *in, const int64_t *offsets, int64_t n, int64_t bytes)
 {
@@ -49,11 +78,15 @@ gather_part(void *ctx, int64_t begin, int64_t end, int thread)
     int64_t offsets[SELECTION_BLOCK];
     for (int64_t at = begin; at < end;) {
         const int64_t o = at / s->n, t = at % s->n;
-        int64_t n = end - at < SELECTION_BLOCK ? end - at : SELECTION_BLOCK;
-        n = n < s->n - t ? n : s->n - t;
-        selection_offsets(s, t, t + n, offsets);
+        int64_t n = end - at < s->n - t ? end - at : s->n - t;
         const char *in = g->in->data + selection_outer_offset(s, g->in, o);
         char *out = g->out + at * g->block_bytes;
+        if (s->inner_flat && gather_simple(g, out, in, t, n)) {
+            at += n;
+            continue;
+        }
+        n = n < SELECTION_BLOCK ? n : SELECTION_BLOCK;
+        selection_offsets(s, t, t + n, offsets);
         if (s->inner_flat) {
             gather_flat(out, in, offsets, n, g->block_bytes);
         } else {

@@ -16,19 +16,20 @@ check_run(void *ctx, char **data, const int64_t *strides, int64_t n)
 {
     Bounds *bounds = ctx;
     const int64_t size = bounds->size;
-    uint64_t outside = 0; /* no branch in the loop: nearly always all are fine */
+    uint64_t outside = 0; /* its sign tells: no branch in the loop, nearly always all are fine */
+    const uint64_t low = (uint64_t)size, high = (uint64_t)size - 1;
     if (strides[0] == (int64_t)sizeof(int64_t)) {
-        const int64_t *index = (const int64_t *)data[0];
+        const uint64_t *index = (const uint64_t *)data[0];
         for (int64_t i = 0; i < n; i++) {
-            outside |= (uint64_t)((index[i] < -size) | (index[i] >= size));
+            outside |= (index[i] + low) | (high - index[i]);
         }
     } else {
         for (int64_t i = 0; i < n; i++) {
-            const int64_t at = *(const int64_t *)(data[0] + i * strides[0]);
-            outside |= (uint64_t)((at < -size) | (at >= size));
+            const uint64_t at = *(const uint64_t *)(data[0] + i * strides[0]);
+            outside |= (at + low) | (high - at);
         }
     }
-    for (int64_t i = 0; outside != 0 && !bounds->found && i < n; i++) {
+    for (int64_t i = 0; outside >> 63 != 0 && !bounds->found && i < n; i++) {
         const int64_t at = *(const int64_t *)(data[0] + i * strides[0]);
         if (at < -size || at >= size) {
             bounds->bad = at;
