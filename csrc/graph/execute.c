@@ -233,7 +233,9 @@ execute_elementwise(OpCode op, Array *const *in, int nin, DType forced)
     if (device == NULL) {
         return NULL;
     }
-    if (device == device_cpu()) {
+    /* int64 against uint64: a loop that only programs find */
+    const bool mixed = in_dtypes[0] != in_dtypes[nin - 1] && op_info(op)->cls != CLASS_SPECIAL;
+    if (device == device_cpu() && !mixed) {
         const Array *like = direct_like(in, nin, in_dtypes);
         BlockKernel kernel = like == NULL ? NULL : backend_cpu_kernel(op, loop);
         if (kernel != NULL && like->size < backend_cpu_grain(op, loop)) {

@@ -1,6 +1,9 @@
 /* ops/resolve.c -- which loop an elementwise row runs for given dtypes, as NumPy 2 chooses. */
 #include "ops/infer.h"
 
+#include <ctype.h>
+#include <stdio.h>
+
 /* float16 has no loops yet: where NumPy computes bool and 8-bit integers in float16, we use
  * float32, as for 16-bit integers. */
 static DType
@@ -25,6 +28,32 @@ unsupported(OpCode op)
                    "ufunc '%s' not supported for the input types, and the inputs could not be "
                    "safely coerced to any supported types according to the casting rule ''safe''",
                    op_info(op)->name);
+}
+
+/* "<class 'numpy.dtypes.UInt8DType'>" */
+static void
+class_text(DType dtype, char *out, size_t size)
+{
+    char name[16];
+    snprintf(name, sizeof name, "%s", dtype_info(dtype)->name);
+    name[0] = (char)toupper((unsigned char)name[0]);
+    if (name[0] == 'U') {
+        name[1] = 'I';
+    }
+    snprintf(out, size, "<class 'numpy.dtypes.%sDType'>", name);
+}
+
+/* gcd and lcm: NumPy's newer way to refuse. */
+static Status
+unsupported_pair(OpCode op, const DType *dtypes)
+{
+    char a[64], b[64];
+    class_text(dtypes[0], a, sizeof a);
+    class_text(dtypes[1], b, sizeof b);
+    return err_set(ERR_TYPE,
+                   "ufunc '%s' did not contain a loop with signature matching types (%s, %s) -> "
+                   "None",
+                   op_info(op)->name, a, b);
 }
 
 static Status
@@ -80,12 +109,6 @@ check_bool(OpCode op)
     case OP_sign:
         return err_set(ERR_TYPE, "ufunc '%s' did not contain a loop with signature matching "
                                  "types <class 'numpy.dtypes.BoolDType'> -> None",
-                       op_info(op)->name);
-    case OP_gcd:
-    case OP_lcm:
-        return err_set(ERR_TYPE, "ufunc '%s' did not contain a loop with signature matching "
-                                 "types (<class 'numpy.dtypes.BoolDType'>, <class "
-                                 "'numpy.dtypes.BoolDType'>) -> None",
                        op_info(op)->name);
     default:
         return STATUS_OK;
@@ -212,6 +235,9 @@ choose_loop(OpCode op, const DType *dtypes, const Weak *weak, int nin, DType *lo
         return class_has(op, *loop) ? STATUS_OK : unsupported(op);
     }
     *loop = dtype_result(dtypes, weak, nin);
+    if ((op == OP_gcd || op == OP_lcm) && !class_has(op, *loop)) {
+        return unsupported_pair(op, dtypes);
+    }
     if (*loop == DT_bool && !class_has(op, DT_bool)) {
         if (check_bool(op) != STATUS_OK) {
             return STATUS_ERROR;
