@@ -2,6 +2,8 @@
  * from_numpy, asnumpy, and the tables of what protocols.c, dlpack.c and pickle.c define. */
 #include "python/numpy_api.h"
 
+#include "base/mem.h"
+
 #include <stdio.h>
 #include <string.h>
 
@@ -166,6 +168,35 @@ array_to_numpy(PyObject *self, PyObject *unused)
     return export_numpy(object_array(self), "numpy()");
 }
 
+/* ---- for tests ---- */
+
+/* What is alive in the core, as a dict of numbers. */
+static PyObject *
+module_memory(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    int64_t arrays, storages, nodes;
+    graph_live(&arrays, &storages, &nodes);
+    const MemStats stats = mem_stats();
+    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L}", "arrays", (long long)arrays, "storages",
+                         (long long)storages, "nodes", (long long)nodes, "bytes",
+                         (long long)stats.bytes_live, "blocks", (long long)stats.blocks_live,
+                         "requests", (long long)stats.requests);
+}
+
+/* The n-th request for memory from now fails; gives what was still to come. */
+static PyObject *
+module_fail_alloc(PyObject *module, PyObject *number)
+{
+    (void)module;
+    const long long n = PyLong_AsLongLong(number);
+    if (n == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    return PyLong_FromLongLong(mem_fail_at(n));
+}
+
 #define WITH_KEYWORDS(f) (PyCFunction)(void (*)(void))(f), METH_VARARGS | METH_KEYWORDS
 
 PyMethodDef array_interop_methods[] = {
@@ -231,6 +262,9 @@ static PyMethodDef module_functions[] = {
                ">>> import numpy, pyarr\n"
                ">>> pyarr.from_dlpack(numpy.arange(3.0)).shape\n"
                "(3,)\n")},
+    {"_memory", module_memory, METH_NOARGS, PyDoc_STR("What is alive in the core.")},
+    {"_fail_alloc", module_fail_alloc, METH_O,
+     PyDoc_STR("Let the n-th request for memory fail; 0 switches it off.")},
     {"_rebuild", module_rebuild, METH_VARARGS, PyDoc_STR("What pickles call.")},
     {NULL, NULL, 0, NULL},
 };
