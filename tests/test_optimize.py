@@ -273,8 +273,12 @@ def test_least_squares_options():
         residuals, [1.0, 0.5, 0.1], bounds=([0, 0, 0], [3, 1, 3]), args=(T, Y)
     )
     expected = scipy.optimize.least_squares(
-        residuals, [1.0, 0.5, 0.1], bounds=([0, 0, 0], [3, 1, 3]), jac=lambda p, t, y: plain_jacobian(p), args=(T, Y)
-    )  # fmt: skip
+        residuals,
+        [1.0, 0.5, 0.1],
+        bounds=([0, 0, 0], [3, 1, 3]),
+        jac=lambda p, t, y: plain_jacobian(p),
+        args=(T, Y),
+    )
     np.testing.assert_allclose(bounded.x, expected.x, rtol=1e-8)
     assert bounded.x[1] <= 1.0
     for loss in ("soft_l1", "huber", "cauchy", "arctan"):
