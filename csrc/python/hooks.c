@@ -179,7 +179,12 @@ signals_raise(void)
 int
 hooks_init(void)
 {
-    host_hooks = (HostHooks){release_lock, retake_lock, line_now, line_release, line_text};
+    /* One by one: other files fill in the rest. */
+    host_hooks.unlock = release_lock;
+    host_hooks.lock = retake_lock;
+    host_hooks.line_now = line_now;
+    host_hooks.line_release = line_release;
+    host_hooks.line_text = line_text;
     poll_set_hook(signals_raise);
     return 0;
 }
