@@ -31,11 +31,13 @@ wrap_scalar(DType dtype, Weak weak, const void *value)
     return array != NULL ? array : (Array *)error_raise();
 }
 
-/* Integers beyond int64 are uint64 where that holds them. Beyond that a weak integer is kept as
+/* Only Python's own types are weak, as in NumPy; subclasses (enums) insist on their dtype.
+ * Integers beyond int64 are uint64 where that holds them. Beyond that a weak integer is kept as
  * float64, so that x * 10**30 works as in NumPy; integer loops refuse it. */
 static Array *
 scalar_from_int(PyObject *object)
 {
+    const Weak weak = PyLong_CheckExact(object) ? WEAK_INT : WEAK_NONE;
     int overflow;
     const long long value = PyLong_AsLongLongAndOverflow(object, &overflow);
     if (overflow == 0) {
@@ -43,14 +45,18 @@ scalar_from_int(PyObject *object)
             return NULL;
         }
         const int64_t exact = value;
-        return wrap_scalar(DT_i64, WEAK_INT, &exact);
+        return wrap_scalar(DT_i64, weak, &exact);
     }
     if (overflow > 0) {
         const uint64_t large = PyLong_AsUnsignedLongLong(object);
         if (!(large == (uint64_t)-1 && PyErr_Occurred())) {
-            return wrap_scalar(DT_u64, WEAK_INT, &large);
+            return wrap_scalar(DT_u64, weak, &large);
         }
         PyErr_Clear();
+    }
+    if (weak == WEAK_NONE) {
+        PyErr_SetString(PyExc_OverflowError, TOO_LARGE);
+        return NULL;
     }
     const double rounded = PyLong_AsDouble(object);
     if (rounded == -1 && PyErr_Occurred()) {
@@ -67,7 +73,7 @@ scalar_from_complex(PyObject *object)
         return NULL;
     }
     const double parts[2] = {value.real, value.imag};
-    return wrap_scalar(DT_c128, WEAK_COMPLEX, parts);
+    return wrap_scalar(DT_c128, PyComplex_CheckExact(object) ? WEAK_COMPLEX : WEAK_NONE, parts);
 }
 
 static Array *
@@ -102,7 +108,7 @@ convert_scalar(PyObject *object)
     }
     if (PyFloat_Check(object)) {
         const double value = PyFloat_AS_DOUBLE(object);
-        return wrap_scalar(DT_f64, WEAK_FLOAT, &value);
+        return wrap_scalar(DT_f64, PyFloat_CheckExact(object) ? WEAK_FLOAT : WEAK_NONE, &value);
     }
     if (PyBool_Check(object)) {
         const uint8_t value = object == Py_True;
@@ -281,6 +287,29 @@ is_fresh(PyObject *object)
            PyComplex_Check(object);
 }
 
+/* Did NumPy take to Python objects only because an int was too large for it? */
+static bool
+holds_large_int(PyObject *object, PyArrayObject *objects)
+{
+    if (PyLong_Check(object)) {
+        return true;
+    }
+    bool large = false;
+    const npy_intp n = is_sequence(object) ? PyArray_SIZE(objects) : 0;
+    PyObject **items = PyArray_DATA(objects);
+    for (npy_intp i = 0; i < n; i++) {
+        if (items[i] == NULL || !PyNumber_Check(items[i])) {
+            return false;
+        }
+        int overflow = 0;
+        if (PyLong_Check(items[i])) {
+            PyLong_AsLongLongAndOverflow(items[i], &overflow);
+        }
+        large = large || overflow != 0;
+    }
+    return large;
+}
+
 /* numpy.array(object, dtype): memory that others see is shared, fresh memory is copied. */
 static Array *
 convert_by_numpy(PyObject *object, DType dtype)
@@ -294,16 +323,7 @@ convert_by_numpy(PyObject *object, DType dtype)
     Array *result = NULL;
     PyArray_Descr *found = PyArray_DESCR((PyArrayObject *)array);
     if (found->kind == 'O' && !PyArray_Check(object)) {
-        bool large = PyLong_Check(object);
-        if (is_sequence(object)) { /* the usual reason: an int that NumPy could not hold */
-            PyArrayObject *objects = (PyArrayObject *)array;
-            const npy_intp n = PyArray_SIZE(objects);
-            PyObject **items = PyArray_DATA(objects);
-            for (npy_intp i = 0; i < n && !large; i++) {
-                large = items[i] != NULL && PyLong_Check(items[i]);
-            }
-        }
-        if (large) {
+        if (holds_large_int(object, (PyArrayObject *)array)) {
             PyErr_SetString(PyExc_OverflowError, TOO_LARGE);
         }
         else {
