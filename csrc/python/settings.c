@@ -351,6 +351,18 @@ module_register_device(PyObject *module, PyObject *address)
 }
 
 static PyObject *
+module_device_address(PyObject *module, PyObject *arg)
+{
+    (void)module;
+    const char *name = PyUnicode_AsUTF8(arg);
+    Device *device = name == NULL ? NULL : device_find(name);
+    if (device == NULL) {
+        return name == NULL ? NULL : error_raise();
+    }
+    return PyLong_FromVoidPtr(device);
+}
+
+static PyObject *
 module_fail_alloc(PyObject *module, PyObject *count)
 {
     (void)module;
@@ -386,6 +398,8 @@ static PyMethodDef functions[] = {
      "devices()\n--\n\nNames of the devices, as device= and .to() take them."},
     {"_register_device", module_register_device, METH_O,
      "_register_device(address)\n--\n\nAdd a device: the address of a C struct Device."},
+    {"_device_address", module_device_address, METH_O,
+     "_device_address(name)\n--\n\nThe address of a device's C struct Device."},
     {"_fail_alloc", module_fail_alloc, METH_O,
      "_fail_alloc(n)\n--\n\n"
      "Let the n-th request for memory from now fail; 0 switches it off. Returns the number of\n"

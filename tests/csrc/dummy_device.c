@@ -1,0 +1,159 @@
+/* A second device for the tests: host memory behind pointers that cannot be followed.
+ *
+ * Every pointer it gives out has its high bits changed, so that the core faults at once when
+ * it touches memory of a device as if it were the host's. Work is handed to the CPU device
+ * with the true pointers; everything is counted. Compiled into a shared library of its own. */
+#include "backend/backend.h"
+
+#include <string.h>
+
+#define EXPORT __attribute__((visibility("default")))
+#define DISGUISE ((uintptr_t)0x5a5 << 48)
+#define DISGUISE_BITS ((uintptr_t)0xffff << 48)
+
+typedef struct Counts {
+    int64_t allocations, frees, bytes;
+    int64_t to_host, from_host, waits;
+    int64_t programs, primitives;
+    int64_t strangers; /* operands that were no memory of this device */
+} Counts;
+
+EXPORT Counts dummy_counts;
+
+static Device *cpu;
+
+static void *
+disguise(void *p)
+{
+    return p == NULL ? NULL : (void *)((uintptr_t)p ^ DISGUISE);
+}
+
+static char *
+reveal(const void *p, int64_t size)
+{
+    if (((uintptr_t)p & DISGUISE_BITS) != (DISGUISE & DISGUISE_BITS)) {
+        dummy_counts.strangers += size > 0;
+        return (char *)(uintptr_t)p;
+    }
+    return (char *)((uintptr_t)p ^ DISGUISE);
+}
+
+static void *
+dummy_alloc(Device *self, size_t size)
+{
+    (void)self;
+    void *p = cpu->alloc(cpu, size);
+    if (p != NULL) {
+        memset(p, 0xa5, size); /* nobody may count on zeros */
+        dummy_counts.allocations++;
+        dummy_counts.bytes += (int64_t)size;
+    }
+    return disguise(p);
+}
+
+static void
+dummy_free(Device *self, void *data, size_t size)
+{
+    (void)self;
+    dummy_counts.frees++;
+    dummy_counts.bytes -= (int64_t)size;
+    cpu->free(cpu, reveal(data, 1), size);
+}
+
+static Status
+dummy_to_host(Device *self, void *host, const void *data, size_t size)
+{
+    (void)self;
+    dummy_counts.to_host++;
+    return cpu->to_host(cpu, host, reveal(data, (int64_t)size), size);
+}
+
+static Status
+dummy_from_host(Device *self, void *data, const void *host, size_t size)
+{
+    (void)self;
+    dummy_counts.from_host++;
+    return cpu->from_host(cpu, reveal(data, (int64_t)size), host, size);
+}
+
+static Status
+dummy_wait(Device *self, uint64_t ready)
+{
+    (void)self;
+    (void)ready;
+    dummy_counts.waits++;
+    return STATUS_OK;
+}
+
+static Operand
+reveal_operand(const Operand *operand)
+{
+    Operand revealed = *operand;
+    int64_t size = 1;
+    for (int axis = 0; axis < operand->ndim; axis++) {
+        size *= operand->shape[axis];
+    }
+    revealed.data = reveal(operand->data, size);
+    return revealed;
+}
+
+static Status
+dummy_program(Device *self, const Program *program)
+{
+    (void)self;
+    Operand in[PROGRAM_MAX_REGISTERS], out[PROGRAM_MAX_REGISTERS];
+    Program revealed = *program;
+    dummy_counts.programs++;
+    for (int k = 0; k < program->nin; k++) {
+        in[k] = reveal_operand(&program->in[k]);
+    }
+    for (int k = 0; k < program->nout; k++) {
+        out[k] = reveal_operand(&program->out[k]);
+    }
+    revealed.in = in;
+    revealed.out = out;
+    return cpu->run_program(cpu, &revealed);
+}
+
+static Status
+dummy_primitive(Device *self, const Call *call)
+{
+    (void)self;
+    Call revealed = *call;
+    dummy_counts.primitives++;
+    for (int k = 0; k < call->nin; k++) {
+        revealed.in[k] = reveal_operand(&call->in[k]);
+    }
+    revealed.out = reveal_operand(&call->out);
+    return cpu->run_primitive(cpu, &revealed);
+}
+
+static bool
+dummy_supports(Device *self, int op, DType dtype)
+{
+    (void)self;
+    return cpu->supports(cpu, op, dtype);
+}
+
+static Device device = {
+    .name = "dummy",
+    .host_memory = false,
+    .alloc = dummy_alloc,
+    .free = dummy_free,
+    .to_host = dummy_to_host,
+    .from_host = dummy_from_host,
+    .wait = dummy_wait,
+    .run_program = dummy_program,
+    .run_primitive = dummy_primitive,
+    .supports = dummy_supports,
+};
+
+/* The device to register, given the CPU's. */
+EXPORT Device *dummy_device(Device *cpu_device);
+
+Device *
+dummy_device(Device *cpu_device)
+{
+    cpu = cpu_device;
+    return &device;
+}
