@@ -159,10 +159,10 @@ xor_mask(bool m, bool n)
     SCALAR bool isfinite_##S(V x) { return __builtin_fabs##F(x) < (V)INFINITY; } \
     SCALAR bool signbit_##S(V x) { return bits_##S(x) >> (8 * sizeof(W) - 1) != 0; } \
     SCALAR V select_##S(bool m, V x, V y) { return m ? x : y; } \
-    SCALAR V maximum_##S(V x, V y) { return (x >= y) | (x != x) ? x : y; } \
-    SCALAR V minimum_##S(V x, V y) { return (x <= y) | (x != x) ? x : y; } \
-    SCALAR V fmax_##S(V x, V y) { return (x >= y) | (y != y) ? x : y; } \
-    SCALAR V fmin_##S(V x, V y) { return (x <= y) | (y != y) ? x : y; } \
+    SCALAR V maximum_##S(V x, V y) { return ((x >= y) | (x != x)) ? x : y; } \
+    SCALAR V minimum_##S(V x, V y) { return ((x <= y) | (x != x)) ? x : y; } \
+    SCALAR V fmax_##S(V x, V y) { return ((x >= y) | (y != y)) ? x : y; } \
+    SCALAR V fmin_##S(V x, V y) { return ((x <= y) | (y != y)) ? x : y; } \
     SCALAR V sign_##S(V x) \
     { \
         const V s = x > 0 ? (V)1 : (V)0; \
