@@ -97,7 +97,7 @@ def fit(name, function, weight, low, high, degree, dtype, exact=()):
     words = []
     for c in fixed:
         words.append(float(c).hex() if dtype == "f64" else np.float32(c).item().hex())
-    lines, line = [], f"#define {name}(z) POLY{degree}(z,"
+    lines, line = [], f"#define {name}(z, w) POLY{degree}(z, w,"
     for i, w in enumerate(words):
         word = f" K({w})" + (")" if i == degree else ",")
         if len(line) + len(word) > 96:
@@ -119,8 +119,9 @@ def odd_rest(function):
 
 
 def log_rest(z):
-    s = mp.sqrt(z)
-    return (2 * mp.atanh(s) - 2 * s) / (s * z)
+    """2 (log((1 + s) / (1 - s)) - 2 s) / (s z) at s = 2 sqrt(z)."""
+    s = 2 * mp.sqrt(z)
+    return 2 * (2 * mp.atanh(s) - 2 * s) / (s * z)
 
 
 def log_rest2(z):
@@ -193,7 +194,7 @@ POLYNOMIALS = {
         9,
         4,
     ),
-    "LOG_REST": (log_rest, identity, mpf("1e-12"), Z_LOG, 6, 2),
+    "LOG_REST": (log_rest, identity, mpf("1e-12"), Z_LOG / 4, 6, 2),
     "LOG_REST2": (log_rest2, lambda z: z * z, mpf("1e-12"), Z_LOG, 7, 2),
     "SIN_REST": (odd_rest(mp.sin), identity, mpf("1e-12"), mpf("1.58") ** 2, 7, 4),
     "SIN_SMALL_REST": (
@@ -322,6 +323,7 @@ def constants(dtype):
     yield "LN2", text(LN2, dtype)
     for name, value, zeros in (
         ("LN2", LN2, 11 if wide else 8),
+        ("LOG10_2", mp.log(2) / mp.log(10), 11 if wide else 8),
         ("LOG2E", 1 / LN2, 0),
         ("LOG10E", 1 / mp.log(10), 0),
         ("TWO_THIRDS", mpf(2) / 3, 0),

@@ -48,7 +48,7 @@ digamma_positive(double x)
         rest += 1 / x;
     }
     const double t = x - 1.5;
-    return rest + ((x - DIGAMMA_ROOT_HI) - DIGAMMA_ROOT_LO) * DIGAMMA_SLOPE(t);
+    return rest + ((x - DIGAMMA_ROOT_HI) - DIGAMMA_ROOT_LO) * DIGAMMA_SLOPE(t, t * t);
 }
 
 double
@@ -184,7 +184,7 @@ special_i0(double x)
         return a;
     }
     const double t = 16 / a - 1;
-    return bessel_large(a, I0_SCALED(t));
+    return bessel_large(a, I0_SCALED(t, t * t));
 }
 
 double
@@ -199,7 +199,7 @@ special_i1_ratio(double x)
         return a;
     }
     const double t = 16 / a - 1;
-    return bessel_large(a, I1_SCALED(t) / a);
+    return bessel_large(a, I1_SCALED(t, t * t) / a);
 }
 
 double
@@ -213,7 +213,7 @@ special_i1(double x)
         return x;
     }
     const double t = 16 / a - 1;
-    return copysign(bessel_large(a, I1_SCALED(t)), x);
+    return copysign(bessel_large(a, I1_SCALED(t, t * t)), x);
 }
 
 /* sin(pi x + m pi / 2) */
