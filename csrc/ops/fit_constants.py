@@ -125,8 +125,9 @@ def log_rest(z):
 
 
 def log_rest2(z):
+    """(log((2 + s) / (2 - s)) - s - s^3 / 12) / (s z^2) at s = sqrt(z)."""
     s = mp.sqrt(z)
-    return (2 * mp.atanh(s) - 2 * s - 2 * s**3 / 3) / (s * z * z)
+    return (2 * mp.atanh(s / 2) - s - s**3 / 12) / (s * z * z)
 
 
 def erfcx(x):
@@ -195,7 +196,7 @@ POLYNOMIALS = {
         4,
     ),
     "LOG_REST": (log_rest, identity, mpf("1e-12"), Z_LOG / 4, 6, 2),
-    "LOG_REST2": (log_rest2, lambda z: z * z, mpf("1e-12"), Z_LOG, 7, 2),
+    "LOG_REST2": (log_rest2, lambda z: z * z, mpf("1e-12"), 4 * Z_LOG, 6, 2),
     "SIN_REST": (odd_rest(mp.sin), identity, mpf("1e-12"), mpf("1.58") ** 2, 7, 4),
     "SIN_SMALL_REST": (
         odd_rest(mp.sin),
@@ -233,7 +234,7 @@ POLYNOMIALS = {
         6,
     ),
     "ERFC_SCALED": (erfc_scaled, one, erfc_t(mpf("0.5")), erfc_t(28), 21, 10),
-    "INVERSE_CBRT": (lambda m: 1 / mp.cbrt(m), one, mpf(1), mpf(2), 5, 3),
+    "INVERSE_CBRT": (lambda m: 1 / mp.cbrt(m), one, mpf(1), mpf(2), 3, 2),
 }
 
 
@@ -281,13 +282,14 @@ def constants(dtype):
     yield "ROUND_SHIFT", text(magic, dtype)
     yield "ROUND_SHIFT_BIASED", text(magic + bias, dtype)
     yield "ROUND_SHIFT_TWICE", text(magic + 2 * bias, dtype)
+    yield "ROUND_SHIFT_TWICE_LESS_ONE", text(magic + 2 * bias - 1, dtype)
     yield "MIN_NORMAL", text(mpf(2) ** (1 - bias), dtype)
     yield "TWICE_MIN_NORMAL", text(mpf(2) ** (2 - bias), dtype)
+    yield "COS_ONE", text(mpf(2) ** (-27 if wide else -13), dtype)
     yield "EXPONENT_MASK", hex((2 * bias + 1) << mantissa)
     yield "EXPONENT_STEP", hex(1 << mantissa)
     yield "SUBNORMAL_SCALE", text(mpf(2) ** subnormal, dtype)
     yield "TINY", text(mpf(2) ** (-56 if wide else -26), dtype)
-    yield "EXPONENT_MAX", text(bias + 1, dtype)
     yield "HALF_MAX", text(mpf(2) ** (bias - 1), dtype)
     for name, value in (
         ("EXP_MIN", (-800, -120)),
@@ -299,7 +301,7 @@ def constants(dtype):
         ("EXP2_OVERFLOW", (1024, 128)),
         ("EXP_UNDERFLOW", (-746, -104)),
         ("EXPM1_MIN", (-50, -30)),
-        ("TANH_ONE", (22, 12)),
+        ("TANH_ONE", (19.125, 9.125)),
         ("ERF_ONE", (6, 4)),
         ("ERFC_MAX", (28, 11)),
         ("ERFC_CENTRE", (ERFC_K, ERFC_K)),
@@ -308,7 +310,6 @@ def constants(dtype):
         yield name, text(value[not wide], dtype)
     yield "ERFC_UNSHIFT", text(mpf(2) ** (-200 if wide else -60), dtype)
     yield "SQUARES_ONLY", text(mpf(2) ** (30 if wide else 14), dtype)
-    yield "POW_LIMIT", text(mpf(2) ** (65 if wide else 33), dtype)
     yield "HYPOT_LARGE", text(mpf(2) ** (500 if wide else 60), dtype)
     yield "HYPOT_SMALL", text(mpf(2) ** (-450 if wide else -50), dtype)
     yield "HYPOT_DOWN", text(mpf(2) ** (-600 if wide else -80), dtype)
@@ -326,7 +327,7 @@ def constants(dtype):
         ("LOG10_2", mp.log(2) / mp.log(10), 11 if wide else 8),
         ("LOG2E", 1 / LN2, 0),
         ("LOG10E", 1 / mp.log(10), 0),
-        ("TWO_THIRDS", mpf(2) / 3, 0),
+        ("TWELFTH", mpf(1) / 12, 0),
         ("PI", mp.pi, 0),
         ("PIO2", mp.pi / 2, 0),
         ("PIO4", mp.pi / 4, 0),
