@@ -174,6 +174,51 @@ FUNCTION(dot)
 
 /* ---- selection ---- */
 
+/* How many elements of a concrete bool array are true, or -1 with the error recorded. */
+static int64_t
+count_true(Array *truth)
+{
+    int64_t count = 0;
+    if (array_is_contiguous(truth) && truth->storage->device->host_memory) {
+        if (truth->size > 0 && storage_map_host(truth->storage, MAP_READ) == NULL) {
+            return -1;
+        }
+        const char *data = array_data(truth);
+        for (int64_t i = 0; i < truth->size; i++) {
+            count += data[i] != 0;
+        }
+        return count;
+    }
+    Array *integers = graph_cast(truth, DT_i64, false);
+    Array *total = integers == NULL ? NULL : graph_reduce(OP_sum, integers, -1, NULL, false);
+    Array *value = total == NULL ? NULL : graph_evaluate(total);
+    char *data = value == NULL ? NULL : storage_map_host(value->storage, MAP_READ);
+    if (data == NULL) {
+        count = -1;
+    } else {
+        memcpy(&count, data + value->offset, sizeof count);
+    }
+    array_release(integers);
+    array_release(total);
+    array_release(value);
+    return count;
+}
+
+Array *
+function_nonzero_rows(Array *x)
+{
+    Array *truth = graph_cast(x, DT_bool, false);
+    Array *value = truth == NULL ? NULL : graph_evaluate(truth);
+    Array *rows = NULL;
+    const int64_t count = value == NULL ? -1 : count_true(value);
+    if (count >= 0) {
+        rows = graph_apply(OP_nonzero, &value, 1, &count, 1);
+    }
+    array_release(truth);
+    array_release(value);
+    return rows;
+}
+
 /* The indices of true elements as a tuple of 1-d arrays, one for each axis. */
 static PyObject *
 nonzero_tuple(Array *x)
@@ -183,7 +228,7 @@ nonzero_tuple(Array *x)
                                           "np.atleast_1d(scalar).nonzero() instead.");
         return NULL;
     }
-    Array *found = graph_apply1(OP_nonzero, x);
+    Array *found = function_nonzero_rows(x);
     if (found == NULL) {
         return error_raise();
     }

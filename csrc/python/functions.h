@@ -49,6 +49,8 @@ int module_add_joining(PyObject *module);
 Array *function_apply_matmul(Array *a, Array *b);
 /* Two arrays in their common dtype: new references in `out`, also on failure (then NULL). */
 Status function_common(Array *const *in, Array **out);
+/* Indices of the true elements, one row each: (count, ndim) int64. x is looked at. */
+Array *function_nonzero_rows(Array *x);
 /* x as C-order 1-d: a view where possible. */
 Array *function_flat(Array *x);
 

@@ -1,6 +1,6 @@
 /* python/subscript.c -- NumPy's indexing: an index expression becomes one view and, for
  * advanced indices, a gather or an indexed write. */
-#include "python/object.h"
+#include "python/functions.h"
 
 #include <math.h>
 #include <string.h>
@@ -325,7 +325,7 @@ place_mask(Place *place, Geometry *g, const Array *a, int axis, Array *mask)
             return -1;
         }
     }
-    Array *found = graph_apply1(OP_nonzero, mask);
+    Array *found = function_nonzero_rows(mask);
     if (found == NULL) {
         return error_raise_int();
     }
