@@ -125,7 +125,7 @@ read_array(Index *index, Item *item, Array *array, bool listed)
     }
     if (array->dtype != DT_bool && !dtype_is_integer(array->dtype)) {
         array_release(array);
-        return refuse(listed || array->ndim == 0
+        return refuse(listed
                           ? invalid_index
                           : "arrays used as indices must be of integer (or boolean) type");
     }
