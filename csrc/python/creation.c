@@ -485,8 +485,7 @@ CREATION(arange)
         return NULL;
     }
     if (dtype == DTYPE_COUNT) {
-        dtype = dtype_promote(dtype_promote(stop.dtype, start.dtype),
-                              v[2] == NULL || v[2] == Py_None ? stop.dtype : step.dtype);
+        dtype = dtype_promote(dtype_promote(stop.dtype, start.dtype), step.dtype);
         dtype = dtype == DT_bool ? DT_i64 : dtype;
     }
     const int64_t count = range_count(&start, &stop, &step);
