@@ -612,9 +612,9 @@ method_complex(PyObject *self, PyObject *unused)
 {
     (void)unused;
     Array *x = object_array(self);
-    if (x->size != 1) {
+    if (x->ndim != 0) {
         PyErr_SetString(PyExc_TypeError,
-                        "only length-1 arrays can be converted to Python scalars");
+                        "only 0-dimensional arrays can be converted to Python scalars");
         return NULL;
     }
     Array *value = object_export_value(x, "complex()");

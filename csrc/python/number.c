@@ -325,17 +325,9 @@ static PyObject *
 scalar_item(PyObject *self, const char *what)
 {
     Array *a = object_array(self);
-    if (a->size != 1) {
+    if (a->ndim != 0) {
         PyErr_SetString(PyExc_TypeError,
-                        "only length-1 arrays can be converted to Python scalars");
-        return NULL;
-    }
-    if (a->ndim > 0 &&
-        PyErr_WarnEx(PyExc_DeprecationWarning,
-                     "Conversion of an array with ndim > 0 to a scalar is deprecated, and will "
-                     "error in future. Ensure you extract a single element from your array "
-                     "before performing this operation.",
-                     1) < 0) {
+                        "only 0-dimensional arrays can be converted to Python scalars");
         return NULL;
     }
     Array *value = object_export_value(a, what);

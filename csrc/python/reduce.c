@@ -138,6 +138,22 @@ is_empty_reduction(const Array *x, int naxes, const int *axes)
     return empty;
 }
 
+/* Small integers add up in 64 bits; a dtype= that asks for fewer gets the low ones. Takes over
+ * `result` (NULL passes). NULL with an exception. */
+static Array *
+narrow(Array *result, DType dtype)
+{
+    if (result == NULL || result->dtype == dtype) {
+        return result;
+    }
+    Array *cast = graph_cast(result, dtype, false);
+    array_release(result);
+    if (cast == NULL) {
+        error_raise();
+    }
+    return cast;
+}
+
 PyObject *
 function_reduce(OpCode op, Array *x, const ReduceArgs *args)
 {
@@ -182,6 +198,9 @@ function_reduce(OpCode op, Array *x, const ReduceArgs *args)
             error_raise();
         } else if (initial != NULL) {
             result = combine_initial(result, r.combine, initial);
+        }
+        if (dtype != DTYPE_COUNT) {
+            result = narrow(result, dtype);
         }
     }
     array_release(masked);
@@ -342,6 +361,9 @@ function_scan(OpCode op, Array *x, PyObject *axis_object, PyObject *dtype_object
     Array *result = line == NULL ? NULL : graph_apply(op, &line, 1, params, 2);
     array_release(elements);
     array_release(line);
+    if (result != NULL && result->dtype != dtype) {
+        result = narrow(result, dtype);
+    }
     return object_store(out, result, op == OP_cumsum ? "add" : "multiply", 'k');
 }
 

@@ -805,7 +805,7 @@ assign_element(Array *dst, PyObject *object)
     if (value == NULL) {
         return -1;
     }
-    if (value->size != 1) {
+    if (value->ndim != 0) {
         array_release(value);
         PyErr_SetString(PyExc_ValueError, "setting an array element with a sequence.");
         return -1;
@@ -898,7 +898,7 @@ set_general(PyObject *self, PyObject *key, PyObject *value, bool accumulate)
             status = assign_indexed(&place, value, accumulate);
         } else if (accumulate) {
             status = add_basic(place.view, value);
-        } else if (place.view->ndim == 0) {
+        } else if (place.view->ndim == 0 && !index.has_ellipsis) {
             status = assign_element(place.view, value);
         } else {
             status = subscript_assign(place.view, value);
