@@ -217,12 +217,11 @@ xor_mask(bool m, bool n)
         return m; \
     } \
     static inline V modf_##S(V x, V *integral) { return modf##F(x, integral); } \
-    static inline V spacing_##S(V x) \
+    /* to the next larger size; of infinities that is NaN, in the bits too */ \
+    SCALAR V spacing_##S(V x) \
     { \
-        if (!isfinite_##S(x)) { \
-            return (V)NAN; \
-        } \
-        return nextafter##F(x, x < 0 ? -(V)INFINITY : (V)INFINITY) - x; \
+        const V size = abs_##S(x); \
+        return copysign_##S(floatbits_##S(bits_##S(size) + 1) - size, x); \
     }
 
 PRIMITIVES(f64, double, uint64_t, )

@@ -84,6 +84,13 @@ reduce_chunk(const Reduce *r, const Access *from, int64_t begin, int64_t end, vo
         r->kernels->chunk(from->data + begin * from->size, end - begin, out);
         return;
     }
+    if (from->contiguous && r->cast == NULL) {
+        /* any: is there a 1; all: is there no 0 */
+        const int decisive = r->op == REDUCE_MAX;
+        const bool found = memchr(from->data + begin, decisive, (size_t)(end - begin)) != NULL;
+        *(uint8_t *)out = (uint8_t)(found == decisive);
+        return;
+    }
     if (end - begin <= ACCESS_BLOCK) {
         r->kernels->chunk(load(r, from, begin, end - begin, scratch, converted), end - begin, out);
         return;

@@ -11,7 +11,14 @@ double special_bessel_i(double n, double x);
 #define REAL_ROWS(S, V, F)                                                                         \
     SCALAR V positive_##S(V x) { return x; }                                                       \
     SCALAR V fabs_##S(V x) { return abs_##S(x); }                                                  \
-    SCALAR V clip_##S(V x, V y, V z) { return minimum_##S(maximum_##S(x, y), z); }                 \
+    /* minimum(maximum(x, y), z), in the form that compilers vectorise */                          \
+    SCALAR V clip_##S(V x, V y, V z)                                                               \
+    {                                                                                              \
+        const V raised = x < y ? y : x;                                                            \
+        const V lowered = z < raised ? z : raised;                                                 \
+        const V low = y != y ? y : lowered;                                                        \
+        return z != z ? z : low;                                                                   \
+    }                                                                                              \
     SCALAR V share_##S(V x, V y, V z)                                                              \
     {                                                                                              \
         const V tied = x == y ? (V)0.5 * z : z;                                                    \

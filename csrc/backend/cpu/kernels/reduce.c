@@ -77,20 +77,8 @@ typedef PASTE(P, KT) P;
 #define GREATER(a, b) ((a) > (b) ? (a) : (b))
 #endif
 
-/*
- * The loops of one operation on lanes of type L, `parts` of which make an element. FIRST is
- * the accumulators' first value, an expression that may use `first`.
- */
-#define REDUCTION(name, L, parts, JOIN, FIRST)                                                     \
-    static void name##_start(void *acc, int64_t count, const void *first)                          \
-    {                                                                                              \
-        L *const a = acc;                                                                          \
-        (void)first;                                                                               \
-        const L value = FIRST;                                                                     \
-        for (int64_t i = 0; i < count * (parts); i++) {                                            \
-            a[i] = value;                                                                          \
-        }                                                                                          \
-    }                                                                                              \
+/* Values into the accumulators: element i goes to number i % SUM_WIDTH. */
+#define ADD_LOOP(name, L, parts, JOIN)                                                             \
     static void name##_add(void *acc, const void *values, int64_t n)                               \
     {                                                                                              \
         enum { WIDTH = SUM_WIDTH * (parts) };                                                      \
@@ -111,6 +99,51 @@ typedef PASTE(P, KT) P;
         }                                                                                          \
         for (int k = 0; k < WIDTH; k++) {                                                          \
             to[k] = a[k];                                                                          \
+        }                                                                                          \
+    }
+
+/* The same for extremes of floats: one comparison in the chain, which keeps a NaN it has, and
+ * beside it the last NaN seen. */
+#define ADD_LOOP_EXTREME(name, BEATS)                                                              \
+    static void name##_add(void *acc, const void *values, int64_t n)                               \
+    {                                                                                              \
+        E *const to = acc;                                                                         \
+        const E *const x = values;                                                                 \
+        const int64_t whole = n - n % SUM_WIDTH;                                                   \
+        E a[SUM_WIDTH], nan[SUM_WIDTH];                                                            \
+        for (int k = 0; k < SUM_WIDTH; k++) {                                                      \
+            a[k] = to[k];                                                                          \
+            nan[k] = 0;                                                                            \
+        }                                                                                          \
+        for (int64_t i = 0; i < whole; i += SUM_WIDTH) {                                           \
+            for (int k = 0; k < SUM_WIDTH; k++) {                                                  \
+                const E v = x[i + k];                                                              \
+                a[k] = v BEATS a[k] ? v : a[k];                                                    \
+                nan[k] = v != v ? v : nan[k];                                                      \
+            }                                                                                      \
+        }                                                                                          \
+        for (int64_t i = whole; i < n; i++) {                                                      \
+            const E v = x[i];                                                                      \
+            a[i - whole] = v BEATS a[i - whole] ? v : a[i - whole];                                \
+            nan[i - whole] = v != v ? v : nan[i - whole];                                          \
+        }                                                                                          \
+        for (int k = 0; k < SUM_WIDTH; k++) {                                                      \
+            to[k] = nan[k] != nan[k] ? nan[k] : a[k];                                              \
+        }                                                                                          \
+    }
+
+/*
+ * The other loops of one operation on lanes of type L, `parts` of which make an element. FIRST
+ * is the accumulators' first value, an expression that may use `first`.
+ */
+#define REDUCTION(name, L, parts, JOIN, FIRST)                                                     \
+    static void name##_start(void *acc, int64_t count, const void *first)                          \
+    {                                                                                              \
+        L *const a = acc;                                                                          \
+        (void)first;                                                                               \
+        const L value = FIRST;                                                                     \
+        for (int64_t i = 0; i < count * (parts); i++) {                                            \
+            a[i] = value;                                                                          \
         }                                                                                          \
     }                                                                                              \
     static void name##_fold_from(L *a, int64_t width, int64_t from, void *out)                     \
@@ -213,16 +246,28 @@ typedef PASTE(P, KT) P;
      name##_rows,  name##_fold_rows, name##_join, scan_function}
 
 #define SUMMED PASTE(SUMMED, KT)
+#define FLOATING PASTE(FLOATING, KT)
 #if SUMMED == 1
+ADD_LOOP(sum, P, 1, PLUS)
+ADD_LOOP(prod, P, 1, TIMES)
 REDUCTION(sum, P, 1, PLUS, (P)0)
 REDUCTION(prod, P, 1, TIMES, (P)1)
 SCAN(sum, P, 1, PLUS)
 SCAN(prod, P, 1, TIMES)
 #elif SUMMED == 2
+ADD_LOOP(sum, P, 2, PLUS)
+ADD_LOOP(prod, E, 1, COMPLEX_TIMES)
 REDUCTION(sum, P, 2, PLUS, (P)0)
 REDUCTION(prod, E, 1, COMPLEX_TIMES, ((E){1, 0}))
 SCAN(sum, P, 2, PLUS)
 SCAN(prod, E, 1, COMPLEX_TIMES)
+#endif
+#if SUMMED == 1 && FLOATING
+ADD_LOOP_EXTREME(min, <)
+ADD_LOOP_EXTREME(max, >)
+#else
+ADD_LOOP(min, E, 1, LESSER)
+ADD_LOOP(max, E, 1, GREATER)
 #endif
 REDUCTION(min, E, 1, LESSER, *(const E *)first)
 REDUCTION(max, E, 1, GREATER, *(const E *)first)
