@@ -273,10 +273,8 @@ compute_node(const Node *node, Array *const *in, bool base_free)
         return compute_write(node, in, base_free);
     }
     if (op_is_elementwise((OpCode)node->op)) {
-        /* for rows that give bools a forced dtype names the result, and the inputs are cast */
-        const bool is_test = op_info((OpCode)node->op)->rule == RULE_BOOL;
-        return execute_elementwise((OpCode)node->op, in, node->nin,
-                                   is_test ? DTYPE_COUNT : (DType)node->params[0]);
+        /* The inputs were cast when the node was built: their dtypes give its loop again. */
+        return execute_elementwise((OpCode)node->op, in, node->nin, DTYPE_COUNT);
     }
     return execute_primitive((OpCode)node->op, in, node->nin, node->params, node->nparams);
 }

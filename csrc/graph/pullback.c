@@ -28,7 +28,23 @@ typedef struct Pass {
     uint64_t mask;
     VEC(Node *) nodes; /* reached, latest first; node->mark is the index + 1 */
     Cotangent *cotangents;
+    Node *const *args; /* flagged NODE_WANTED */
+    int64_t narg;
 } Pass;
+
+/* Marks and flags are scratch that other passes use too: they are taken off while the host
+ * language runs a rule, which may evaluate and differentiate. */
+static void
+pass_mark(const Pass *pass, bool on)
+{
+    for (int64_t i = 0; i < pass->nodes.size; i++) {
+        pass->nodes.data[i]->mark = on ? i + 1 : 0;
+    }
+    for (int64_t k = 0; k < pass->narg; k++) {
+        Node *arg = pass->args[k];
+        arg->flags = (uint8_t)(on ? arg->flags | NODE_WANTED : arg->flags & ~NODE_WANTED);
+    }
+}
 
 static int
 latest_first(const void *a, const void *b)
@@ -71,9 +87,7 @@ pass_collect(Pass *pass, int64_t nout, Node *const *outs)
     }
     qsort(pass->nodes.data, (size_t)pass->nodes.size, sizeof(Node *), latest_first);
     pass->cotangents = mem_new_zeroed((size_t)pass->nodes.size * sizeof(Cotangent));
-    for (int64_t i = 0; i < pass->nodes.size; i++) {
-        pass->nodes.data[i]->mark = i + 1;
-    }
+    pass_mark(pass, true);
     status = pass->cotangents == NULL ? STATUS_ERROR : STATUS_OK;
 done:
     for (int64_t i = 0; i < stack.size; i++) {
@@ -94,11 +108,9 @@ cotangent_drop(Cotangent *c)
 static void
 pass_fini(Pass *pass)
 {
-    for (int64_t i = 0; i < pass->nodes.size; i++) {
-        pass->nodes.data[i]->mark = 0;
-        if (pass->cotangents != NULL) {
-            cotangent_drop(&pass->cotangents[i]);
-        }
+    pass_mark(pass, false);
+    for (int64_t i = 0; pass->cotangents != NULL && i < pass->nodes.size; i++) {
+        cotangent_drop(&pass->cotangents[i]);
     }
     mem_free(pass->cotangents, (size_t)pass->nodes.size * sizeof(Cotangent));
     for (int64_t i = 0; i < pass->nodes.size; i++) {
@@ -263,14 +275,17 @@ pass_custom(Pass *pass, Node *node, const Cotangent *c)
     Trace *trace = trace_current() != NULL ? trace_current() : trace_tape();
     Status status = STATUS_ERROR;
     Array *g = NULL;
-    if (trace->is_tape) {
-        if (evaluate_nodes(&c->g, 1, true) == STATUS_OK) {
-            g = node_value(c->g);
-        }
-    } else {
+    pass_mark(pass, false);
+    if (!trace->is_tape) {
         g = trace_new_array(trace, c->g, device_default());
+    } else if (evaluate_nodes(&c->g, 1, true) == STATUS_OK) {
+        g = node_value(c->g);
     }
-    if (g == NULL || host_hooks.backward((uintptr_t)node->params[0], g, node->nin - 1, arrays) != 0) {
+    const bool ran =
+        g != NULL &&
+        host_hooks.backward((uintptr_t)node->params[0], g, node->nin - 1, arrays) == 0;
+    pass_mark(pass, true);
+    if (!ran) {
         goto done;
     }
     for (int i = 1; i < node->nin; i++) {
@@ -352,7 +367,7 @@ Status
 pullback(uint64_t mask, int64_t nout, Node *const *outs, Node *const *cotangents, int64_t narg,
          Node *const *args, Node **grads)
 {
-    Pass pass = {.mask = mask};
+    Pass pass = {.mask = mask, .args = args, .narg = narg};
     Status status = pass_collect(&pass, nout, outs);
     for (int64_t i = 0; status == STATUS_OK && i < nout; i++) {
         if (outs[i]->mark > 0 && cotangents[i] != NULL) {
@@ -360,9 +375,6 @@ pullback(uint64_t mask, int64_t nout, Node *const *outs, Node *const *cotangents
             status = cotangent_add(&pass.cotangents[outs[i]->mark - 1], cotangents[i], NULL);
             arena_reset(here);
         }
-    }
-    for (int64_t k = 0; k < narg; k++) {
-        args[k]->flags |= NODE_WANTED;
     }
     for (int64_t i = 0; status == STATUS_OK && i < pass.nodes.size; i++) {
         Node *node = pass.nodes.data[i];
@@ -374,9 +386,6 @@ pullback(uint64_t mask, int64_t nout, Node *const *outs, Node *const *cotangents
         if (!wanted) {
             cotangent_drop(&pass.cotangents[i]);
         }
-    }
-    for (int64_t k = 0; k < narg; k++) {
-        args[k]->flags &= (uint8_t)~NODE_WANTED;
     }
     for (int64_t k = 0; status == STATUS_OK && k < narg; k++) {
         Node *g = args[k]->mark > 0 ? pass.cotangents[args[k]->mark - 1].g : NULL;
