@@ -67,7 +67,7 @@ _INTERNAL = (
     "register_host set_grad_enabled set_pin_limit tape_grad transform ufunc"
 ).split()
 
-_LAZY = ("fft", "linalg", "optimize", "random", "testing")
+_LAZY = ("autograd", "fft", "linalg", "optimize", "random", "testing")
 
 
 def _names():

@@ -34,10 +34,10 @@ class _Arguments:
             leaves = []
             structure = flatten(args[place], leaves)
             self.kinds += [kind_of(leaf, name) for leaf in leaves]
-            fresh = [transform.argument(leaf) for leaf in leaves]
-            self.arrays += fresh
+            pairs = [transform.argument(leaf) for leaf in leaves]
+            self.arrays += [argument for argument, _ in pairs]
             self.structures.append(structure)
-            self.args[place] = unflatten(structure, iter(fresh))
+            self.args[place] = unflatten(structure, iter([own for _, own in pairs]))
 
     def pack(self, values):
         """One value for each leaf, in the arguments' structure."""
@@ -224,7 +224,7 @@ def _push(t, out, arrays, tangents):
     of the pullback, whose nodes are linear in the cotangent."""
     inner = _core.transform()
     try:
-        g = inner.argument(_zeros(out))
+        g, _ = inner.argument(_zeros(out))
         found = t.pullback([out], [g], arrays, conjugate=False)
         reached = [(i, x) for i, x in enumerate(found) if x is not None]
         results = []
@@ -467,7 +467,8 @@ class _Eager:
         x = _core.array(x)
         if x.dtype.kind not in "fc":
             x = x.astype(float)
-        return x.requires_grad_()
+        x.requires_grad_()
+        return x, x
 
 
 def _vjp_eager(f, primals):

@@ -166,10 +166,40 @@ done:
     return out;
 }
 
+/* How many elements there are decides the shape, so this looks at the values. */
+static Array *
+apply_nonzero(Array *x)
+{
+    const int64_t to_bool[1] = {DT_bool};
+    int64_t sum[2 + ARRAY_MAX_NDIM] = {0, x->ndim}, found = 0;
+    Array *values = graph_evaluate(x), *flags = NULL, *count = NULL, *out = NULL;
+    if (values == NULL) {
+        return NULL;
+    }
+    flags = values->dtype == DT_bool ? array_retain(values)
+                                     : execute_primitive(OP_cast, &values, 1, to_bool, 1);
+    for (int i = 0; i < x->ndim; i++) {
+        sum[2 + i] = i;
+    }
+    count = flags == NULL ? NULL : execute_primitive(OP_sum, &flags, 1, sum, 2 + x->ndim);
+    if (count != NULL) {
+        Device *device = count->storage->device;
+        const Status status = device->to_host(device, &found, array_data(count), sizeof found);
+        out = status == STATUS_OK ? execute_primitive(OP_nonzero, &flags, 1, &found, 1) : NULL;
+    }
+    array_release(count);
+    array_release(flags);
+    array_release(values);
+    return out;
+}
+
 static Array *
 apply(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams, DType forced)
 {
     Trace *trace = trace_current();
+    if (op == OP_nonzero && nparams == 0) {
+        return apply_nonzero(in[0]);
+    }
     if (trace == NULL && !any_bound(in, nin)) {
         return execute(op, in, nin, params, nparams, forced);
     }

@@ -67,6 +67,9 @@ typedef struct Transform Transform;
 Transform *transform_open(void);
 /* A fresh differentiated argument with x's elements (integers become float64). */
 Array *transform_argument(Transform *t, Array *x);
+/* The same argument under storage of its own: what the user's function gets, and may write to
+ * while the argument itself still stands for what came in. */
+Array *transform_alias(Transform *t, Array *argument);
 /* Cotangents of `args` given those of `outs` (NULL: none). grads[i] is NULL for zero.
  * conjugate: complex cotangents are in the user's convention (df/dRe + i df/dIm) on both
  * sides; else they follow df = Re(c dz), as forward mode needs. */

@@ -102,6 +102,19 @@ transform_argument(Transform *t, Array *x)
     return out;
 }
 
+Array *
+transform_alias(Transform *t, Array *argument)
+{
+    if (transform_check(t) != STATUS_OK) {
+        return NULL;
+    }
+    Node *node = trace_node(t->trace, argument);
+    Array *out = node == NULL ? NULL
+                              : trace_new_array(t->trace, node, argument->storage->device);
+    node_release(node);
+    return out;
+}
+
 /* A cotangent as the user gives it: conjugated, cast and broadcast to what it belongs to. */
 static Node *
 cotangent_node(Trace *trace, Array *cotangent, const Node *out, bool conjugate)

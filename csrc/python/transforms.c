@@ -134,9 +134,18 @@ transform_method_argument(TransformObject *self, PyObject *object)
     if (x == NULL) {
         return NULL;
     }
-    Array *out = transform_argument(self->transform, x);
+    Array *argument = transform_argument(self->transform, x);
+    Array *alias = argument == NULL ? NULL : transform_alias(self->transform, argument);
     array_release(x);
-    return object_wrap(out);
+    if (alias == NULL) {
+        array_release(argument);
+        return error_raise();
+    }
+    PyObject *first = object_wrap(argument), *second = object_wrap(alias);
+    PyObject *pair = first == NULL || second == NULL ? NULL : PyTuple_Pack(2, first, second);
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    return pair;
 }
 
 static PyObject *
@@ -233,7 +242,8 @@ transform_get_live(TransformObject *self, void *closure)
 
 static PyMethodDef transform_methods[] = {
     {"argument", (PyCFunction)transform_method_argument, METH_O,
-     "argument(x)\n--\n\nA fresh differentiated array with x's elements."},
+     "argument(x)\n--\n\nA fresh differentiated array with x's elements: the one to ask pullbacks "
+     "for, and the one to give to the user's function."},
     {"pullback", (PyCFunction)(void (*)(void))transform_method_pullback,
      METH_VARARGS | METH_KEYWORDS,
      "pullback(outs, cotangents, args, conjugate=True)\n--\n\nCotangents of args; None is zero."},
