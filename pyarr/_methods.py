@@ -4,7 +4,8 @@ import numpy
 
 from pyarr import _core
 from pyarr.diagonals import trace
-from pyarr.indexing import choose, compress, put
+from pyarr.indexing import choose, put
+from pyarr.indexing import compress as _compress
 from pyarr.numeric import clip as _clip
 from pyarr.numeric import round
 from pyarr.order import argpartition
@@ -35,6 +36,11 @@ __all__ = [
 def clip(self, min=None, max=None, out=None, **kwargs):
     """ndarray.clip"""
     return _clip(self, min, max, out, **kwargs)
+
+
+def compress(self, condition, axis=None, out=None):
+    """ndarray.compress"""
+    return _compress(condition, self, axis, out)
 
 
 def partition(self, kth, axis=-1, kind="introselect", order=None):

@@ -106,9 +106,7 @@ def test_arange_of_floats_as_integers():
     same(pa.arange(0.5, 5, 1.5, dtype=int), np.arange(0.5, 5, 1.5, dtype=int))
 
 
-@given(
-    st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.integers(0, 40), st.booleans()
-)
+@given(st.floats(-1e6, 1e6), st.floats(-1e6, 1e6), st.integers(0, 40), st.booleans())
 def test_linspace(start, stop, num, endpoint):
     wanted, wanted_step = np.linspace(start, stop, num, endpoint, retstep=True)
     found, step = pa.linspace(start, stop, num, endpoint, retstep=True)
@@ -126,7 +124,9 @@ def test_linspace_of_arrays():
     same(pa.linspace(0, 10, 4, dtype=int), np.linspace(0, 10, 4, dtype=int))
 
 
-@pytest.mark.parametrize("args", [(3,), (2, 4), (4, 2), (3, 3, 1), (3, 3, -2), (2, 2, 5)])
+@pytest.mark.parametrize(
+    "args", [(3,), (2, 4), (4, 2), (3, 3, 1), (3, 3, -2), (2, 2, 5)]
+)
 def test_eye(args):
     same(pa.eye(*args), np.eye(*args))
     same(pa.eye(*args, dtype="int32"), np.eye(*args, dtype="int32"))

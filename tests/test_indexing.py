@@ -52,7 +52,9 @@ def indexings(draw):
     """A shape and an index expression for it."""
     shape = tuple(draw(st.lists(st.integers(0, 4), min_size=0, max_size=4)))
     shapes = draw(
-        st.sampled_from([[(2,), (1,), ()], [(2, 3), (3,), (1, 1)], [(0,), (1,)], [(3,)]])
+        st.sampled_from(
+            [[(2,), (1,), ()], [(2, 3), (3,), (1, 1)], [(0,), (1,)], [(3,)]]
+        )
     )
     key = []
     axis = 0
@@ -212,14 +214,18 @@ def test_assignment_errors_change_nothing(key, value):
 
 def test_mask_assignment_of_wrong_length():
     x = pa.arange(4.0)
-    with pytest.raises(ValueError, match="cannot assign 3 input values to the 2 output values"):
+    with pytest.raises(
+        ValueError, match="cannot assign 3 input values to the 2 output values"
+    ):
         x[x > 1.5] = [1.0, 2.0, 3.0]
     assert x.tolist() == [0.0, 1.0, 2.0, 3.0]
 
 
 def test_integers_that_do_not_fit():
     x = pa.zeros(3, dtype="uint8")
-    with pytest.raises(OverflowError, match="Python integer 300 out of bounds for uint8"):
+    with pytest.raises(
+        OverflowError, match="Python integer 300 out of bounds for uint8"
+    ):
         x[0] = 300
     with pytest.raises(ValueError, match="cannot convert float NaN to integer"):
         x[0] = float("nan")

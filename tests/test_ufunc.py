@@ -11,11 +11,15 @@ from pyarr import _core
 UFUNCS = sorted(
     op["name"]
     for op in _core.ops()
-    if op["ufunc"] and not op["internal"] and isinstance(getattr(np, op["name"], None), np.ufunc)
+    if op["ufunc"]
+    and not op["internal"]
+    and isinstance(getattr(np, op["name"], None), np.ufunc)
 )
 UNARY = [n for n in UFUNCS if getattr(np, n).nin == 1]
 BINARY = [n for n in UFUNCS if getattr(np, n).nin == 2]
-DTYPES = "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex128"
+DTYPES = (
+    "bool int8 int16 int32 int64 uint8 uint16 uint32 uint64 float32 float64 complex128"
+)
 VALUES = {
     "b": [True, False, True, True],
     "i": [-3, 2, 5, 1],
@@ -89,7 +93,9 @@ def test_promotion(name, left, right):
     compare(lambda: getattr(np, name)(a, b), lambda: getattr(pa, name)(a, b))
 
 
-@pytest.mark.parametrize("scalar", [2, 2.5, True, 1j, np.float64(2), np.float32(2), np.int8(2)])
+@pytest.mark.parametrize(
+    "scalar", [2, 2.5, True, 1j, np.float64(2), np.float32(2), np.int8(2)]
+)
 @pytest.mark.parametrize("dtype", DTYPES.split())
 def test_scalars_are_weak_only_if_pythons(dtype, scalar):
     a = sample(dtype)
@@ -150,9 +156,7 @@ def test_errors_are_numpys(call):
     with pytest.raises(Exception) as wanted:
         call(np, np.zeros)
     kind = next(
-        k
-        for k in (TypeError, ValueError, OverflowError)
-        if isinstance(wanted.value, k)
+        k for k in (TypeError, ValueError, OverflowError) if isinstance(wanted.value, k)
     )
     with pytest.raises(kind) as found:
         call(pa, pa.zeros)
@@ -170,7 +174,9 @@ def test_casting_error_text():
 
 
 def test_broadcast_error_text():
-    with pytest.raises(ValueError, match="operands could not be broadcast together") as e:
+    with pytest.raises(
+        ValueError, match="operands could not be broadcast together"
+    ) as e:
         pa.zeros((2, 3)) + pa.zeros(4)
     assert "(2,3) (4,)" in str(e.value)
 
@@ -214,14 +220,18 @@ REDUCIBLE += "logaddexp bitwise_or fmax".split()
 def test_reduce(name, axis):
     dtype = int if name == "bitwise_or" else float
     a = np.array([[1, 2, 3], [4, 5, 0.5]]).astype(dtype)
-    close(getattr(pa, name).reduce(pa.array(a), axis), getattr(np, name).reduce(a, axis))
+    close(
+        getattr(pa, name).reduce(pa.array(a), axis), getattr(np, name).reduce(a, axis)
+    )
     close(
         getattr(pa, name).reduce(a, axis=axis, keepdims=True),
         getattr(np, name).reduce(a, axis=axis, keepdims=True),
     )
 
 
-@pytest.mark.parametrize("name", ["add", "multiply", "maximum", "subtract", "logaddexp"])
+@pytest.mark.parametrize(
+    "name", ["add", "multiply", "maximum", "subtract", "logaddexp"]
+)
 def test_accumulate(name):
     a = np.array([[1.0, 2, 3], [4, 5, 0.5]])
     for axis in (0, 1):

@@ -325,7 +325,10 @@ flags_set_writeable(PyObject *self, PyObject *value, void *closure)
     if (refuse_delete(value, "writeable") < 0 || args_bool(value, false, &on) < 0) {
         return -1;
     }
-    if (on && (x->storage->readonly || x->is_scalar)) {
+    /* Whether foreign memory may be written is known only to who handed it out. */
+    const bool refused = x->is_scalar || x->storage->readonly ||
+                         (x->readonly && x->storage->foreign);
+    if (on && refused) {
         PyErr_SetString(PyExc_ValueError, "cannot set WRITEABLE flag to True of this array");
         return -1;
     }
