@@ -94,3 +94,10 @@ def safe_sqrt(x):
 def complex_of(real, imag):
     """A complex array of its two parts."""
     return _core.apply("make_complex", real, imag)
+
+
+def plain(value):
+    """An array as NumPy sees it, without derivative; anything else as it is."""
+    if isinstance(value, _core.ndarray):
+        return numpy.asarray(value.detach())
+    return value

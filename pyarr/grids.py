@@ -3,7 +3,7 @@
 import numpy
 
 from pyarr import _core
-from pyarr._args import array_of, common
+from pyarr._args import array_of, common, plain
 from pyarr.manipulation import moveaxis, stack
 
 
@@ -123,7 +123,7 @@ def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
 
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     """Numbers in geometric progression from start to stop."""
-    return _wrap(numpy.geomspace(start, stop, num, endpoint, dtype, axis))
+    return _wrap(numpy.geomspace(plain(start), plain(stop), num, endpoint, dtype, axis))
 
 
 def fromfunction(function, shape, *, dtype=float, **kwargs):

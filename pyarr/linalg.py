@@ -12,7 +12,7 @@ import numpy
 from numpy.linalg import LinAlgError
 
 from pyarr import _core
-from pyarr._args import array_of, common, inexact
+from pyarr._args import array_of, common, inexact, plain
 from pyarr._core import diagonal, matmul
 from pyarr._norms import cond, matrix_norm, norm, vector_norm
 from pyarr.manipulation import matrix_transpose, swapaxes
@@ -212,14 +212,9 @@ def matrix_power(a, n):
     return result.copy() if result is a else result
 
 
-def _host(x):
-    """The elements as NumPy sees them, without derivative."""
-    return numpy.asarray(x.detach())
-
-
 def _triangle_of_qr(a):
     """R of a = QR for tall full-rank matrices, as a constant; LinAlgError otherwise."""
-    host = _host(a)
+    host = plain(a)
     r = numpy.linalg.qr(host, mode="r")
     size = abs(numpy.diagonal(r, axis1=-2, axis2=-1))
     limit = size.max(axis=-1, keepdims=True, initial=0)
@@ -258,7 +253,7 @@ def lstsq(a, b, rcond=None):
     Differentiable in `a` and `b` for matrices of full rank (LinAlgError else).
     """
     a, b = common([inexact(a), inexact(b)])
-    x, residuals, rank, values = numpy.linalg.lstsq(_host(a), _host(b), rcond)
+    x, residuals, rank, values = numpy.linalg.lstsq(plain(a), plain(b), rcond)
     x, residuals, values = map(_core.asarray, (x, residuals, values))
     if not _is_differentiated(a, b):
         return x, residuals, int(rank), values
@@ -278,10 +273,10 @@ def pinv(a, rcond=None, hermitian=False, *, rtol=None):
     if not _is_differentiated(a):
         arguments = {"hermitian": hermitian}
         if rcond is not None:
-            arguments["rcond"] = numpy.asarray(rcond)
+            arguments["rcond"] = plain(rcond)
         if rtol is not None:
-            arguments["rtol"] = numpy.asarray(rtol)
-        return _core.asarray(numpy.linalg.pinv(_host(a), **arguments))
+            arguments["rtol"] = plain(rtol)
+        return _core.asarray(numpy.linalg.pinv(plain(a), **arguments))
     tall = a.shape[-2] >= a.shape[-1]
     eye = _core.eye(a.shape[-2], dtype=a.dtype)
     return (_tall_solution if tall else _wide_solution)(a, eye)
@@ -289,8 +284,8 @@ def pinv(a, rcond=None, hermitian=False, *, rtol=None):
 
 def matrix_rank(A, tol=None, hermitian=False, *, rtol=None):
     """The number of singular values above the tolerance."""
-    arguments = {} if rtol is None else {"rtol": rtol}
-    rank = numpy.linalg.matrix_rank(_host(array_of(A)), tol, hermitian, **arguments)
+    arguments = {} if rtol is None else {"rtol": plain(rtol)}
+    rank = numpy.linalg.matrix_rank(plain(A), plain(tol), hermitian, **arguments)
     return _core.asarray(rank)
 
 

@@ -3,7 +3,7 @@
 import numpy
 
 from pyarr import _core
-from pyarr._args import along, array_of, axis_of, common, complex_of, inexact
+from pyarr._args import along, array_of, axis_of, common, complex_of, inexact, plain
 from pyarr._core import concatenate
 from pyarr.manipulation import moveaxis
 from pyarr.reductions import average
@@ -368,12 +368,12 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
     a = array_of(a).detach().reshape(-1)
     host = numpy.asarray(a)
     if weights is None:
-        counts, edges = numpy.histogram(host, bins, range, density)
+        counts, edges = numpy.histogram(host, plain(bins), range, density)
         return array_of(counts), array_of(edges)
     weights = array_of(weights).reshape(-1)
     if weights.size != a.size:
         raise ValueError("weights should have the same shape as a.")
-    edges = numpy.histogram_bin_edges(host, bins, range)
+    edges = numpy.histogram_bin_edges(host, plain(bins), range)
     at = numpy._core.searchsorted(edges, host, "right") - 1
     at[host == edges[-1]] = len(edges) - 2
     inside = numpy.flatnonzero((at >= 0) & (at < len(edges) - 1))
@@ -389,7 +389,7 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
 def histogram_bin_edges(a, bins=10, range=None, weights=None):
     """The edges of the bins that `histogram` uses."""
     host = numpy.asarray(array_of(a).detach())
-    return array_of(numpy.histogram_bin_edges(host, bins, range))
+    return array_of(numpy.histogram_bin_edges(host, plain(bins), range))
 
 
 def polyval(p, x):

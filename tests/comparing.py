@@ -117,4 +117,6 @@ def check_derivatives(f, *args, order=2, step=1e-5, tol=2e-7):
         second = np.asarray(pa.grad(slope)(pa.array(x)))
         expected = central(lambda x, slope=slope: slope(pa.array(x)), x, step)
         scale = max(1.0, np.abs(expected).max(initial=0))
-        np.testing.assert_allclose(second, expected, rtol=10 * tol, atol=10 * tol * scale)
+        np.testing.assert_allclose(
+            second, expected, rtol=10 * tol, atol=10 * tol * scale
+        )

@@ -27,6 +27,7 @@ AXES = [
     for keepdims in (False, True)
     if not (x is C and name in ("median", "ptp", "max"))  # order of complex numbers
     if not (x is B and name == "ptp")
+    if not (np.ndim(x) == 0 and axis in (0, -1))  # numpy lets ufuncs reduce scalars
 ]
 
 
