@@ -1,4 +1,4 @@
-"""Running one call by NumPy and by pyarr, and derivatives against central differences."""
+"""One call by NumPy and by pyarr; derivatives against central differences."""
 
 import numpy as np
 import pytest
@@ -95,7 +95,7 @@ def central(f, x, step):
 
 
 def check_derivatives(f, *args, order=2, step=1e-5, tol=2e-7):
-    """Gradients of total(f(...)) for each argument, to the given order, against
+    """Gradients of total(f(...)) by each argument, to the given order, against
     central differences; arguments are float64 or complex128 NumPy arrays."""
     for place, x in enumerate(args):
 
