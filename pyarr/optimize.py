@@ -66,7 +66,11 @@ class _Objective:
         self.slope: np.ndarray | None = None
 
     def at(self, x: Any) -> Any:
-        return self.fun(x, *self.args)
+        out = self.fun(x, *self.args)
+        # SciPy takes a single number in any shape
+        if getattr(out, "ndim", 0) > 0 and out.size == 1:
+            return out.reshape(())
+        return out
 
     def both(self, x: np.ndarray) -> None:
         if self.x is None or self.slope is None or not np.array_equal(self.x, x):
