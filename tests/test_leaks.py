@@ -2,7 +2,7 @@
 
 import gc
 import pickle
-import tracemalloc
+import sys
 
 import numpy as np
 import pytest
@@ -11,10 +11,14 @@ import pyarr
 from pyarr import _core
 
 
-def alive():
-    gc.collect()
+def count():
     memory = _core._memory()
     return memory["arrays"], memory["storages"], memory["nodes"]
+
+
+def alive():
+    gc.collect()
+    return count()
 
 
 A = np.arange(1.0, 13.0).reshape(3, 4)
@@ -140,21 +144,15 @@ CALLS = {
 @pytest.mark.parametrize("name", CALLS)
 def test_repeated_calls_leak_nothing(name):
     call = CALLS[name]
-    for _ in range(3):
+    for _ in range(100):  # free lists and caches fill
         call()
     before = alive()
-    tracemalloc.start()
-    for _ in range(5):
+    blocks = sys.getallocatedblocks()
+    for _ in range(300):
         call()
-    gc.collect()
-    python_before = tracemalloc.get_traced_memory()[0]
-    for _ in range(100):
-        call()
-    gc.collect()
-    python_after = tracemalloc.get_traced_memory()[0]
-    tracemalloc.stop()
     assert alive() == before
-    assert python_after - python_before < 4000
+    # a leak would be at least one block for each call
+    assert sys.getallocatedblocks() - blocks < 250
 
 
 @pytest.mark.parametrize("name", CALLS)
@@ -172,7 +170,8 @@ def test_every_allocation_fails_cleanly(name):
             pass
         finally:
             pending = _core._fail_alloc(0)
-        assert alive() == before, f"leak when request {n} fails"
+        # collecting is slow, and needed only where an exception holds its frames
+        assert count() == before or alive() == before, f"leak when request {n} fails"
         if pending:  # the call made fewer requests
             break
     else:
