@@ -138,6 +138,7 @@ run_collect(Run *run, Node *const *targets, int64_t count)
         if (!has_value(targets[i]) && targets[i]->mark == 0) {
             targets[i]->mark = -1;
             if (vec_push(&stack, targets[i]) != STATUS_OK) {
+                targets[i]->mark = 0;
                 goto done;
             }
         }
@@ -145,6 +146,7 @@ run_collect(Run *run, Node *const *targets, int64_t count)
     while (stack.size > 0) {
         Node *node = vec_pop(&stack);
         if (vec_push(&run->order, node) != STATUS_OK) {
+            node->mark = 0;
             goto done;
         }
         node_retain(node);
@@ -153,6 +155,7 @@ run_collect(Run *run, Node *const *targets, int64_t count)
             if (!has_value(input) && input->mark == 0) {
                 input->mark = -1;
                 if (vec_push(&stack, input) != STATUS_OK) {
+                    input->mark = 0;
                     goto done;
                 }
             }
