@@ -2,6 +2,7 @@
 
 import ctypes
 import platform
+import re
 import shutil
 import subprocess
 from pathlib import Path
@@ -67,6 +68,24 @@ def functions(request, tmp_path_factory):
     ]
     subprocess.run([*command, "-o", str(path), "-lm"], check=True)
     return Library(path)
+
+
+def test_straight_lines_vectorise(tmp_path):
+    compiler = shutil.which("gcc")
+    if compiler is None or not X86:
+        pytest.skip("asks gcc on x86-64")
+    command = [compiler, *FLAGS, "-march=x86-64-v3", "-fopt-info-vec-optimized", "-c"]
+    command += [f"-I{ROOT / 'csrc'}", str(SOURCES[0]), "-o", str(tmp_path / "loops.o")]
+    report = subprocess.run(command, check=True, capture_output=True, text=True).stderr
+    lines = SOURCES[0].read_text().splitlines()
+    first, last = lines.index("/* straight lines */"), lines.index("/* calls */")
+    done = re.findall(
+        r"function_loops\.c:(\d+):\d+: optimized: +loop vectorized", report
+    )
+    wanted = {i + 1 for i in range(first, last) if lines[i].startswith("LOOP")}
+    assert wanted <= set(map(int, done)), [
+        lines[i - 1] for i in wanted - set(map(int, done))
+    ]
 
 
 def log1p(x):

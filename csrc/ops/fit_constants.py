@@ -97,7 +97,12 @@ def fit(name, function, weight, low, high, degree, dtype, exact=()):
     words = []
     for c in fixed:
         words.append(float(c).hex() if dtype == "f64" else np.float32(c).item().hex())
-    lines, line = [], f"#define {name}(z, w) POLY{degree}(z, w,"
+    head = (
+        f"{name}(z) HORNER{degree}(z,"
+        if name in HORNER
+        else f"{name}(z, w) POLY{degree}(z, w,"
+    )
+    lines, line = [], f"#define {head}"
     for i, w in enumerate(words):
         word = f" K({w})" + (")" if i == degree else ",")
         if len(line) + len(word) > 96:
@@ -185,6 +190,9 @@ def erfc_t(x):
     return (mpf(x) - ERFC_K) / (mpf(x) + ERFC_K)
 
 
+# where multiplications, not latency, decide the speed
+HORNER = ("LOG_REST", "INVERSE_CBRT")
+
 # name: function, weight, low, high, degree in f64, degree in f32
 POLYNOMIALS = {
     "EXP_REST": (
@@ -234,7 +242,7 @@ POLYNOMIALS = {
         6,
     ),
     "ERFC_SCALED": (erfc_scaled, one, erfc_t(mpf("0.5")), erfc_t(28), 21, 10),
-    "INVERSE_CBRT": (lambda m: 1 / mp.cbrt(m), one, mpf(1), mpf(2), 3, 2),
+    "INVERSE_CBRT": (lambda m: 1 / mp.cbrt(m), one, mpf(1), mpf(2), 5, 3),
 }
 
 
@@ -274,8 +282,8 @@ def constants(dtype):
     yield "MANTISSA_MASK", hex(2**mantissa - 1)
     yield "SIGN_SHIFT", "63" if wide else "31"
     yield "ONE_BITS", hex(one)
-    yield "SQRT_HALF_BITS", hex(sqrt_half)
     yield "ONE_LESS_SQRT_HALF_BITS", hex(one - sqrt_half)
+    yield "SQRT_HALF_BITS", hex(sqrt_half)
     yield "INTEGER_BITS", bits(mpf(2) ** mantissa)
     yield "INTEGER_BIAS", text(2**mantissa + bias, dtype)
     yield "INTEGER_BIAS_SUBNORMAL", text(2**mantissa + bias + subnormal, dtype)
@@ -322,9 +330,9 @@ def constants(dtype):
         overflow = mpf(float(np.nextafter(view(float(overflow)), view(0))))
     yield "EXP_OVERFLOW", text(overflow, dtype)
     yield "LN2", text(LN2, dtype)
+    yield "LOG10_2", text(LN2 / mp.log(10), dtype)
     for name, value, zeros in (
         ("LN2", LN2, 11 if wide else 8),
-        ("LOG10_2", mp.log(2) / mp.log(10), 11 if wide else 8),
         ("LOG2E", 1 / LN2, 0),
         ("LOG10E", 1 / mp.log(10), 0),
         ("TWELFTH", mpf(1) / 12, 0),

@@ -132,8 +132,15 @@
 #define SINC_DERIVATIVE(n, x) OP2(sinc_derivative, n, x)
 #define ERFINV(x) OP1(erfinv, x)
 
-/* polynomials, lowest coefficient first; z and w = z^2 are names. Terms go in pairs: half the
- * latency of Horner's rule for one more product. */
+/* Polynomials, lowest coefficient first; z and w = z^2 are names. POLY takes terms in pairs:
+ * half the latency of Horner's rule for one more product. */
+#define HORNER1(z, a, b) FMA(b, z, a)
+#define HORNER2(z, a, ...) FMA(HORNER1(z, __VA_ARGS__), z, a)
+#define HORNER3(z, a, ...) FMA(HORNER2(z, __VA_ARGS__), z, a)
+#define HORNER4(z, a, ...) FMA(HORNER3(z, __VA_ARGS__), z, a)
+#define HORNER5(z, a, ...) FMA(HORNER4(z, __VA_ARGS__), z, a)
+#define HORNER6(z, a, ...) FMA(HORNER5(z, __VA_ARGS__), z, a)
+#define HORNER7(z, a, ...) FMA(HORNER6(z, __VA_ARGS__), z, a)
 #define POLY1(z, w, a, b) FMA(b, z, a)
 #define POLY2(z, w, a, b, c) FMA(c, w, FMA(b, z, a))
 #define POLY3(z, w, a, b, ...) FMA(POLY1(z, w, __VA_ARGS__), w, FMA(b, z, a))

@@ -29,7 +29,8 @@
 #define LOOP1(name) LOOP1_OF(name, f64) LOOP1_OF(name, f32)
 #define LOOP2(name) LOOP2_OF(name, f64) LOOP2_OF(name, f32)
 
-/* straight lines: each must vectorise */
+/* each of these must vectorise */
+/* straight lines */
 LOOP1(exp)
 LOOP1(exp2)
 LOOP1(expm1)
