@@ -217,11 +217,11 @@ xor_mask(bool m, bool n)
         return m; \
     } \
     static inline V modf_##S(V x, V *integral) { return modf##F(x, integral); } \
-    /* to the next larger size; of infinities that is NaN, in the bits too */ \
+    /* to the next larger size; of infinities that is NaN, in the bits too; of -0 positive */ \
     SCALAR V spacing_##S(V x) \
     { \
         const V size = abs_##S(x); \
-        return copysign_##S(floatbits_##S(bits_##S(size) + 1) - size, x); \
+        return copysign_##S(floatbits_##S(bits_##S(size) + 1) - size, x + 0); \
     }
 
 PRIMITIVES(f64, double, uint64_t, )
