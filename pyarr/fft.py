@@ -136,6 +136,8 @@ def _transform(a, axes, sizes, sign, norm):
     less.
     """
     scale = _scale(norm, sign)
+    if not axes:
+        return a
     z = _complex(a)
     if len(set(axes)) != len(
         axes

@@ -13,7 +13,7 @@ from numpy.linalg import LinAlgError
 
 from pyarr import _core
 from pyarr._args import array_of, common, inexact, plain
-from pyarr._core import diagonal, matmul
+from pyarr._core import matmul
 from pyarr._norms import cond, matrix_norm, norm, vector_norm
 from pyarr.manipulation import matrix_transpose, swapaxes
 from pyarr.products import cross, outer, tensordot, vecdot
@@ -362,9 +362,14 @@ def tensorinv(a, ind=2):
     return inv(a.reshape((rows, -1))).reshape(a.shape[ind:] + a.shape[:ind])
 
 
+def diagonal(x, /, *, offset=0):
+    """The diagonals of the last two axes, as a read-only view."""
+    return _core.diagonal(x, offset, -2, -1)
+
+
 def trace(x, /, *, offset=0, dtype=None):
     """The sum along the diagonals of the last two axes."""
-    return _core.sum(diagonal(x, offset, -2, -1), -1, dtype=dtype)
+    return _core.sum(diagonal(x, offset=offset), -1, dtype=dtype)
 
 
 def _through(name):

@@ -24,6 +24,9 @@ def same(ours, theirs, rtol=1e-12, atol=1e-13):
         for one, other in zip(ours, theirs, strict=True):
             same(one, other, rtol, atol)
         return
+    if isinstance(ours, (bool, int, float)):
+        assert ours == theirs
+        return
     theirs = np.asarray(theirs)
     assert ours.shape == theirs.shape, (ours.shape, theirs.shape)
     assert ours.dtype == theirs.dtype, (ours.dtype, theirs.dtype)
@@ -82,7 +85,7 @@ def total(result):
 
 
 def central(f, x, step):
-    """The gradient of a real function of a NumPy array; df/dRe + i df/dIm if complex."""
+    """The gradient of a real function of an array; df/dRe + i df/dIm if complex."""
     x = np.array(x)
     gradient = np.zeros_like(x)
     for i in np.ndindex(x.shape):
