@@ -39,7 +39,7 @@ PyObject *number_binary(OpCode op, PyObject *left, PyObject *right);
  * replaced. 0 / -1. */
 int number_fit(OpCode op, PyObject *const *objects, Array **in);
 
-/* subscript.c */
+/* subscript.c, assign.c */
 PyObject *subscript_get(PyObject *self, PyObject *key);
 int subscript_set(PyObject *self, PyObject *key, PyObject *value);
 /* dst[key] += value with repeats added up (numpy.add.at). */
