@@ -313,9 +313,9 @@ def constants(dtype):
         ("ERF_ONE", (6, 4)),
         ("ERFC_MAX", (28, 11)),
         ("ERFC_CENTRE", (ERFC_K, ERFC_K)),
-        ("ERFC_SHIFT", (200, 60)),
     ):
         yield name, text(value[not wide], dtype)
+    yield "ERFC_SHIFT", text(magic + 2 * bias + (200 if wide else 60), dtype)
     yield "ERFC_UNSHIFT", text(mpf(2) ** (-200 if wide else -60), dtype)
     yield "SQUARES_ONLY", text(mpf(2) ** (30 if wide else 14), dtype)
     yield "HYPOT_LARGE", text(mpf(2) ** (500 if wide else 60), dtype)
