@@ -211,7 +211,7 @@ FUNCTIONS = {
     "argmax": lambda np, x: np.argmax(x),
     "cumsum": lambda np, x: np.cumsum(x, axis=1),
     "cumprod": lambda np, x: np.cumprod(x),
-    "count_nonzero": lambda np, x: np.asarray(np.count_nonzero(x > 0.5)),
+    "count_nonzero": lambda np, x: np.count_nonzero(x > 0.5, axis=0),
     "reshape": lambda np, x: np.reshape(x, (3, 2)),
     "ravel": lambda np, x: np.ravel(x),
     "transpose": lambda np, x: np.transpose(x),
@@ -227,7 +227,7 @@ FUNCTIONS = {
     "vstack": lambda np, x: np.vstack([x, x]),
     "hstack": lambda np, x: np.hstack([x, x]),
     "split": lambda np, x: tuple(np.split(x, 3, axis=1)),
-    "where": lambda np, x: np.where(x > 0.5, x, 0.0),
+    "where": lambda np, x: np.where(x > 0.55, x, 0.0),
     "take": lambda np, x: np.take(x, [0, 2], axis=1),
     "take_along_axis": lambda np, x: np.take_along_axis(
         x, np.argsort(x, axis=1), axis=1

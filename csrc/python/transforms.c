@@ -44,8 +44,8 @@ list_init(ArrayList *list, PyObject *sequence)
         if (item != Py_None) {
             list->items[i] = convert_array(item);
             if (list->items[i] == NULL) {
-                list->count = i;
                 list_fini(list);
+                *list = (ArrayList){0}; /* callers finish all of theirs */
                 Py_DECREF(fast);
                 return -1;
             }
