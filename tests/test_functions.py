@@ -385,7 +385,12 @@ def test_polygamma(functions):
             np.testing.assert_allclose(
                 functions("polygamma", n, x), expected, rtol=1e-12
             )
-    assert np.isnan(functions("polygamma", [0.5, -1.0], 1.0)).all()
+    assert np.isnan(functions("polygamma", [0.5, -1.0, 1e300, np.inf], 1.0)).all()
+    with mp.workdps(40):
+        expected = -float(mpmath.zeta(71, mpf(0.25) - 30) * mpmath.factorial(70))
+    result = functions("polygamma", 70.0, [-60.75, -1e15 - 0.75])
+    np.testing.assert_allclose(result, expected, rtol=1e-12)
+    assert np.isfinite(functions("polygamma", 500.0, [200.0, 1e308])).all()
     assert np.isinf(functions("polygamma", 1.0, [0.0, -3.0])).all()
 
 
@@ -410,6 +415,11 @@ def test_derivatives_of_sinc(functions):
             np.testing.assert_allclose(
                 result, expected, rtol=1e-12, atol=1e-14 * 3.2**n
             )
+
+
+def test_derivatives_of_sinc_of_hostile_order(functions):
+    orders = [0.5, -1.0, 1e9, np.inf, np.nan]
+    assert np.isnan(functions("sinc_derivative", orders, 1.0)).all()
 
 
 def test_bessel_ratio(functions):

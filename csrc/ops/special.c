@@ -120,13 +120,16 @@ zeta_scaled(double s, double x, double unit)
     return sum + tail;
 }
 
+/* beyond it, all but a narrow band of x overflows or vanishes */
+#define POLYGAMMA_MAX 1e5
+
 double
 special_polygamma(double n, double x)
 {
     if (n == 0) {
         return special_digamma(x);
     }
-    if (!(n > 0) || n != trunc(n) || isnan(x)) {
+    if (!(n > 0 && n <= POLYGAMMA_MAX) || n != trunc(n) || isnan(x)) {
         return NAN;
     }
     const double sign = fmod(n, 2) == 1 ? 1 : -1;
@@ -139,6 +142,9 @@ special_polygamma(double n, double x)
     if (x < -40 && n < COT_DEGREE) {
         const double direct = special_polygamma(n, 1 - x);
         return -sign * direct - pow(pi, n + 1) * cot_derivative((int)n, x - rint(x));
+    }
+    if (x < -40) {
+        x -= floor(x) + 20; /* poles farther away than that give nothing at such a power */
     }
     if (n <= 100) {
         const double direct = sign * tgamma(n + 1) * zeta_scaled(n + 1, x, 1);
@@ -227,10 +233,13 @@ sin_quarters(double x, double m)
     return turn >= 2 ? -y : y;
 }
 
+/* pi^n overflows soon after */
+#define SINC_DERIVATIVE_MAX 600
+
 double
 special_sinc_derivative(double n, double x)
 {
-    if (!(n >= 0) || n != trunc(n) || !isfinite(x)) {
+    if (!(n >= 0 && n <= SINC_DERIVATIVE_MAX) || n != trunc(n) || !isfinite(x)) {
         return NAN;
     }
     if (n == 0) {

@@ -11,14 +11,15 @@
 double special_lgamma(double x);
 /* derivative of lgamma; -inf at +0, inf at -0, NaN at the negative integers */
 double special_digamma(double x);
-/* n-th derivative of digamma for integral n >= 0, else NaN; inf or NaN at the poles */
+/* n-th derivative of digamma for integral n in [0, 1e5], else NaN; inf or NaN at the poles */
 double special_polygamma(double n, double x);
 /* modified Bessel functions of the first kind of order 0 and 1 */
 double special_i0(double x);
 double special_i1(double x);
 /* i1(x) / x, 1/2 at 0: with it, derivatives of i0 and i1 need no limit */
 double special_i1_ratio(double x);
-/* n-th derivative of NumPy's sinc(x) = sin(pi x) / (pi x), for integral n >= 0, else NaN */
+/* n-th derivative of NumPy's sinc(x) = sin(pi x) / (pi x), for integral n in
+ * [0, 600], else NaN */
 double special_sinc_derivative(double n, double x);
 /* inverse of erf; infinite at -1 and 1, NaN beyond */
 double special_erfinv(double x);
