@@ -27,7 +27,18 @@ import pyarr as pa
         lambda x: memoryview(x),
         lambda x: np.from_dlpack(x),
     ],
-    ids=["math", "float", "complex", "int", "item", "tolist", "asarray", "array", "buffer", "dlpack"],
+    ids=[
+        "math",
+        "float",
+        "complex",
+        "int",
+        "item",
+        "tolist",
+        "asarray",
+        "array",
+        "buffer",
+        "dlpack",
+    ],
 )
 def test_leaving_pyarr_raises_and_names_detach(leave):
     def f(x):
@@ -154,7 +165,9 @@ def test_repeated_index_last_one_wins():
         a[[0, 0, 1]] = x
         return pa.sum(a * a)
 
-    np.testing.assert_array_equal(pa.grad(f)(np.array([1.0, 2.0, 3.0])), [0.0, 4.0, 6.0])
+    np.testing.assert_array_equal(
+        pa.grad(f)(np.array([1.0, 2.0, 3.0])), [0.0, 4.0, 6.0]
+    )
 
 
 def test_add_at():
@@ -163,7 +176,9 @@ def test_add_at():
         pa.add.at(a, [0, 0, 1], x)
         return pa.sum(a * a)
 
-    np.testing.assert_array_equal(pa.grad(f)(np.array([1.0, 2.0, 3.0])), [6.0, 6.0, 6.0])
+    np.testing.assert_array_equal(
+        pa.grad(f)(np.array([1.0, 2.0, 3.0])), [6.0, 6.0, 6.0]
+    )
 
 
 def test_write_to_argument_leaves_the_callers_array_alone():
@@ -254,7 +269,9 @@ def test_real_part_of_traced_complex():
         return pa.sum(z.real * 2 + z.imag**2)
 
     x = np.array([0.3, 0.9])
-    np.testing.assert_allclose(pa.grad(f)(x), -2 * np.sin(x) + 2 * np.sin(x) * np.cos(x))
+    np.testing.assert_allclose(
+        pa.grad(f)(x), -2 * np.sin(x) + 2 * np.sin(x) * np.cos(x)
+    )
 
 
 # ---- where ----
@@ -288,7 +305,9 @@ def test_where_inside_where():
 
     for x in (-2.0, 0.5, 3.0):
         g = pa.grad(f)(x)
-        expected = -0.5 / np.sqrt(-x) if x < 0 else 0.0 if x < 1 else 0.5 / np.sqrt(x - 1)
+        expected = (
+            -0.5 / np.sqrt(-x) if x < 0 else 0.0 if x < 1 else 0.5 / np.sqrt(x - 1)
+        )
         assert g == pytest.approx(expected)
         assert np.isfinite(pa.grad(pa.grad(f))(x))
 

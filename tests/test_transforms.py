@@ -43,9 +43,9 @@ def test_argnums_tuple_and_trees():
 
 
 def test_has_aux():
-    (value, aux), gradient = pa.value_and_grad(lambda x: (x * x, {"twice": 2 * x}), has_aux=True)(
-        3.0
-    )
+    (value, aux), gradient = pa.value_and_grad(
+        lambda x: (x * x, {"twice": 2 * x}), has_aux=True
+    )(3.0)
     assert value == 9.0 and gradient == 6.0 and float(aux["twice"]) == 6.0
     gradient, aux = pa.grad(lambda x: (x * x, x + 1), has_aux=True)(3.0)
     assert gradient == 6.0 and float(aux) == 4.0
@@ -75,7 +75,9 @@ def test_results_without_derivative_raise(f, word):
         pa.grad(f)(np.array([1.0, 2.0]))
 
 
-@pytest.mark.parametrize("x", ["text", True, np.array([True]), object(), np.array(["a"])])
+@pytest.mark.parametrize(
+    "x", ["text", True, np.array([True]), object(), np.array(["a"])]
+)
 def test_arguments_without_derivative_raise(x):
     with pytest.raises(TypeError):
         pa.grad(lambda x: pa.sum(x))(x)
@@ -99,7 +101,9 @@ def test_nests_to_any_order(order):
     f = pa.sin
     for _ in range(order):
         f = pa.grad(f)
-    expected = [math.cos, lambda x: -math.sin(x), lambda x: -math.cos(x), math.sin][(order - 1) % 4]
+    expected = [math.cos, lambda x: -math.sin(x), lambda x: -math.cos(x), math.sin][
+        (order - 1) % 4
+    ]
     assert f(0.7) == pytest.approx(expected(0.7), rel=1e-14)
 
 
@@ -146,7 +150,9 @@ def test_jacobian_matches_differences():
 def test_jacobian_both_modes(n, m):
     a = np.random.default_rng(0).standard_normal((m, n))
     np.testing.assert_allclose(pa.jacobian(lambda x: a @ x)(np.ones(n)), a)
-    shape = pa.jacobian(lambda x: pa.reshape(a @ x[:, 0], (1, m)))(np.ones((n, 1))).shape
+    shape = pa.jacobian(lambda x: pa.reshape(a @ x[:, 0], (1, m)))(
+        np.ones((n, 1))
+    ).shape
     assert shape == (1, m, n, 1)
 
 
@@ -164,7 +170,9 @@ def test_hessian_and_hvp():
     x = np.array([0.3, -0.2, 1.1, 0.7])
     v = np.array([1.0, -2.0, 0.5, 3.0])
     np.testing.assert_allclose(pa.hessian(rosenbrock)(x), rosen_hess(x), atol=1e-10)
-    np.testing.assert_allclose(pa.hvp(rosenbrock)(x, v), rosen_hess_prod(x, v), atol=1e-10)
+    np.testing.assert_allclose(
+        pa.hvp(rosenbrock)(x, v), rosen_hess_prod(x, v), atol=1e-10
+    )
 
 
 def test_vjp_returns_tuple_and_can_be_called_again():
@@ -257,7 +265,9 @@ def test_arrays_of_a_failed_call_can_be_read():
 def test_linalg_error_inside_f():
     def f(x):
         try:
-            low = pa.linalg.cholesky(pa.stack([pa.stack([x, 2.0 * x]), pa.stack([2.0 * x, x])]))
+            low = pa.linalg.cholesky(
+                pa.stack([pa.stack([x, 2.0 * x]), pa.stack([2.0 * x, x])])
+            )
         except np.linalg.LinAlgError:
             return x * 5.0
         return pa.sum(low)
@@ -325,15 +335,19 @@ def test_custom_vjp_of_scipy_function():
     def j1(x):
         return scipy.special.j1(x)
 
-    j0.defvjp(lambda x: (scipy.special.j0(np.asarray(x)), x), lambda x, g: (-g * j1(x),))
+    j0.defvjp(
+        lambda x: (scipy.special.j0(np.asarray(x)), x), lambda x, g: (-g * j1(x),)
+    )
     j1.defvjp(
-        lambda x: (scipy.special.j1(np.asarray(x)), x), lambda x, g: (g * (j0(x) - j1(x) / x),)
+        lambda x: (scipy.special.j1(np.asarray(x)), x),
+        lambda x, g: (g * (j0(x) - j1(x) / x),),
     )
     assert pa.grad(j0)(1.5) == pytest.approx(-scipy.special.j1(1.5))
     assert pa.grad(pa.grad(j0))(1.5) == pytest.approx(scipy.special.jvp(0, 1.5, 2))
     x = np.linspace(1, 2, 4)
     np.testing.assert_allclose(
-        pa.grad(lambda x: pa.sum(j0(x) * x))(x), scipy.special.j0(x) - x * scipy.special.j1(x)
+        pa.grad(lambda x: pa.sum(j0(x) * x))(x),
+        scipy.special.j0(x) - x * scipy.special.j1(x),
     )
 
 
@@ -361,7 +375,9 @@ def test_custom_vjp_several_results_and_arguments():
         lambda x, y: (both.f(x, y), (x, y)),
         lambda res, g: (g[0] * res[1] + g[1], g[0] * res[0] + g[1]),
     )
-    gx, gy = pa.grad(lambda x, y: both(x, y)[0] * 2 + both(x, y)[1], argnums=(0, 1))(3.0, 4.0)
+    gx, gy = pa.grad(lambda x, y: both(x, y)[0] * 2 + both(x, y)[1], argnums=(0, 1))(
+        3.0, 4.0
+    )
     assert (gx, gy) == (9.0, 7.0)
 
 

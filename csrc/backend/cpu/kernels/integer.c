@@ -51,8 +51,13 @@ DEFINE1(ceil) { return x; }
 DEFINE1(trunc) { return x; }
 DEFINE1(abs) { return IS_NEGATIVE(x) ? (V)(0 - (U)x) : x; }
 DEFINE1(sign) { return (V)((x > 0) - IS_NEGATIVE(x)); }
-/* 1 / 0 is 0, as for the other divisions of integers */
-DEFINE1(reciprocal) { return x == 1 || (IS_SIGNED && x == (V)-1) ? x : (V)0; }
+/* 1 / 0 is what x86 makes of infinity, as in NumPy: the least integer of 32 and 64 bits */
+DEFINE1(reciprocal)
+{
+    const V of_zero = IS_SIGNED && sizeof(V) >= 4 ? (V)((U)1 << (BITS_OF_V - 1)) : (V)0;
+    const V whole = x == 1 || (IS_SIGNED && x == (V)-1) ? x : (V)0;
+    return x == 0 ? of_zero : whole;
+}
 
 TEST2(lt) { return x < y; }
 TEST2(le) { return x <= y; }
