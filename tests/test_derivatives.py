@@ -67,13 +67,17 @@ FIXED = {
     "copysign": {1: np.array([1.0, -1.0, 1.0])},
     "heaviside": {0: np.array([1.0, -1.0, 0.0])},
 }
-FIXED_INTERVALS = {"polygamma": [None, (0.8, 4.0)], "sinc_derivative": [None, (-2.0, 2.0)]}
+FIXED_INTERVALS = {
+    "polygamma": [None, (0.8, 4.0)],
+    "sinc_derivative": [None, (-2.0, 2.0)],
+}
 
 COMPLEX = [
     op
     for op in ROWS
     if op["class"] in ("all", "number", "inexact")
-    and op["name"] not in ("maximum", "minimum", "fmax", "fmin", "clip", "share", "mul0")
+    and op["name"]
+    not in ("maximum", "minimum", "fmax", "fmin", "clip", "share", "mul0")
 ]
 
 
@@ -91,7 +95,9 @@ def call(op):
 
 def sample(op, rng, dtype=float):
     name = op["name"]
-    intervals = FIXED_INTERVALS.get(name, INTERVALS.get(name, [(-2.0, 2.0)] * op["nin"]))
+    intervals = FIXED_INTERVALS.get(
+        name, INTERVALS.get(name, [(-2.0, 2.0)] * op["nin"])
+    )
     fixed = FIXED.get(name, {})
     out = []
     for i in range(op["nin"]):
@@ -122,7 +128,9 @@ def test_builder_is_linear_in_the_cotangent(op):
     out, pullback = pa.vjp(f, *args)
     rng = np.random.default_rng(4)
     a, b = rng.standard_normal((2, *np.shape(out)))
-    for ga, gb, gc in zip(pullback(a), pullback(b), pullback(2 * a - 3 * b), strict=True):
+    for ga, gb, gc in zip(
+        pullback(a), pullback(b), pullback(2 * a - 3 * b), strict=True
+    ):
         np.testing.assert_allclose(gc, 2 * ga - 3 * gb, rtol=1e-12, atol=1e-12)
     for g in pullback(np.zeros_like(a)):
         np.testing.assert_array_equal(g, 0.0)
@@ -162,7 +170,10 @@ PRIMITIVES = {
     "gather": (lambda x: x[[0, 2, 0], [1, 1, 3]] ** 2, X34),
     "scatter": (lambda x: _with_fancy_write(x), X34),
     "scatter_add": (lambda x: _with_add_at(x), X34),
-    "take_along": (lambda x: pa.take_along_axis(x * x, np.argsort(X34, 1)[:, :2], 1), X34),
+    "take_along": (
+        lambda x: pa.take_along_axis(x * x, np.argsort(X34, 1)[:, :2], 1),
+        X34,
+    ),
     "put_along_add": (lambda x: pa.sort(x * x, axis=0) ** 2, X34),
     "sort": (lambda x: pa.sort(x, axis=-1) * np.arange(4.0), X34),
     "cholesky": (lambda x: pa.linalg.cholesky(symmetric(x)), SQUARE),
@@ -254,12 +265,16 @@ def test_kinks():
     assert pa.grad(pa.abs)(0.0) == 0.0
     assert pa.grad(lambda x: pa.hypot(x, 0.0))(0.0) == 0.0
     assert pa.grad(pa.sqrt)(0.0) == np.inf
-    np.testing.assert_array_equal(pa.grad(lambda x: pa.linalg.norm(x))(np.zeros(3)), 0.0)
+    np.testing.assert_array_equal(
+        pa.grad(lambda x: pa.linalg.norm(x))(np.zeros(3)), 0.0
+    )
     assert pa.grad(lambda x: x**0)(0.0) == 0.0
     assert pa.grad(lambda x: x**2)(0.0) == 0.0
     assert pa.grad(pa.grad(lambda x: x**2))(0.0) == 2.0
 
 
 def test_power_of_integer_array():
-    g = pa.grad(lambda x: pa.sum(x ** np.array([0, 1, 2, 3])))(np.array([0.0, 0.0, 0.0, 0.0]))
+    g = pa.grad(lambda x: pa.sum(x ** np.array([0, 1, 2, 3])))(
+        np.array([0.0, 0.0, 0.0, 0.0])
+    )
     np.testing.assert_array_equal(g, [0.0, 1.0, 0.0, 0.0])

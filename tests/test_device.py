@@ -111,7 +111,9 @@ def test_default_device():
         b = pa.arange(3.0)
         assert a.device == b.device == "dummy"
         c = a * b
-    assert c.device == "dummy" and pa.ones(2).device == "cpu"
+        d = pa.linspace(0, 1, 3) + pa.eye(3).sum() + pa.asarray([1, 2, 3])
+    assert c.device == d.device == "dummy" and pa.ones(2).device == "cpu"
+    np.testing.assert_array_equal(host(d), [4.0, 5.5, 7.0])
     np.testing.assert_array_equal(host(c), np.ones((2, 3)) * np.arange(3.0))
 
 

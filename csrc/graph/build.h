@@ -56,6 +56,8 @@ void geometry_contiguous(int ndim, const int64_t *shape, int64_t *geometry);
 /* ---- running one op on concrete arrays (execute.c) ---- */
 enum { CALL_INPUT_SPECS = 34 }; /* as CALL_MAX_INPUTS of the backends */
 Array *execute_copy(const Array *x); /* C-contiguous, own memory, same device */
+/* The elements on another device (any layout in, C-contiguous out); a itself when there. */
+Array *execute_move(Array *a, Device *device);
 Array *execute_elementwise(OpCode op, Array *const *in, int nin, DType forced);
 Array *execute_primitive(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams);
 /* The same, into base's memory (scatter family, assign): base is written and returned. */

@@ -233,7 +233,19 @@ base_is_free(const Run *run, const Node *node)
 static Array *
 compute_write(const Node *node, Array *const *in, bool free)
 {
-    Array *target = free ? array_retain(in[0]) : execute_copy(in[0]);
+    Device *device = in[0]->storage->device;
+    for (int i = 1; i < node->nin && device == device_cpu(); i++) {
+        device = in[i]->storage->device; /* a base of zeros may have been made on the CPU */
+    }
+    Array *target = free ? array_retain(in[0]) : NULL;
+    if (device != in[0]->storage->device) {
+        array_release(target);
+        Array *moved = execute_move(in[0], device);
+        target = moved == NULL ? NULL : execute_copy(moved);
+        array_release(moved);
+    } else if (!free) {
+        target = execute_copy(in[0]);
+    }
     if (target != NULL &&
         execute_in_place((OpCode)node->op, target, in + 1, node->nin - 1, node->params,
                          node->nparams) != STATUS_OK) {

@@ -1,7 +1,9 @@
 /* graph/execute.c -- one op on concrete arrays: infer, allocate, call the device. */
 #include "backend/backend.h"
 #include "base/hooks.h"
+#include "base/mem.h"
 #include "graph/build.h"
+#include "graph/graph.h"
 
 #include <assert.h>
 #include <string.h>
@@ -19,9 +21,21 @@ operand(const Array *a)
                      .strides = a->strides};
 }
 
+/* One element, however often repeated: a number that the host knows. */
+static bool
+is_single(const Array *a)
+{
+    for (int axis = 0; axis < a->ndim; axis++) {
+        if (a->strides[axis] != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* The device of the result; single elements of the CPU may come along, nothing else. */
 static Device *
-common_device(Array *const *in, int nin)
+commexecute_move(Array *const *in, int nin)
 {
     Device *device = NULL;
     for (int i = 0; i < nin; i++) {
@@ -32,31 +46,13 @@ common_device(Array *const *in, int nin)
     }
     for (int i = 0; i < nin; i++) {
         Device *d = in[i]->storage->device;
-        if (d != device && !(d == device_cpu() && in[i]->ndim == 0)) {
+        if (d != device && !(d == device_cpu() && is_single(in[i]))) {
             return err_null(ERR_VALUE,
                             "operands on different devices: %s and %s; move one with .to()",
                             d->name, device->name);
         }
     }
     return device == NULL ? device_default() : device;
-}
-
-static Array *
-on_device(Array *a, Device *device)
-{
-    if (a->storage->device == device) {
-        return array_retain(a);
-    }
-    Array *copy = array_new(device, (DType)a->dtype, a->ndim, a->shape);
-    if (copy != NULL && device->from_host(device, array_data(copy), array_data(a),
-                                          (size_t)dtype_size((DType)a->dtype)) != STATUS_OK) {
-        array_release(copy);
-        return NULL;
-    }
-    if (copy != NULL) {
-        copy->weak = a->weak;
-    }
-    return copy;
 }
 
 static Status
@@ -198,7 +194,7 @@ elementwise_general(OpCode op, Array *const *in, int nin, DType loop, const DTyp
         return NULL;
     }
     for (int i = 0; i < nin; i++) {
-        moved[i] = on_device(in[i], device);
+        moved[i] = execute_move(in[i], device);
         if (moved[i] == NULL) {
             goto done;
         }
@@ -229,7 +225,7 @@ execute_elementwise(OpCode op, Array *const *in, int nin, DType forced)
         STATUS_OK) {
         return NULL;
     }
-    Device *device = common_device(in, nin);
+    Device *device = commexecute_move(in, nin);
     if (device == NULL) {
         return NULL;
     }
@@ -262,6 +258,75 @@ execute_copy(const Array *x)
         return NULL;
     }
     return out;
+}
+
+/* Contiguous elements from one device to another, through the host where neither is it. */
+static Status
+move_bytes(Array *to, const Array *from)
+{
+    Device *target = to->storage->device, *source = from->storage->device;
+    const size_t size = (size_t)bytes_of(from);
+    if (size == 0) {
+        return STATUS_OK;
+    }
+    if (source->host_memory) {
+        return target->from_host(target, array_data(to), array_data(from), size);
+    }
+    if (target->host_memory) {
+        return source->to_host(source, array_data(to), array_data(from), size);
+    }
+    void *host = mem_new(size);
+    Status status = host == NULL ? STATUS_ERROR
+                                 : source->to_host(source, host, array_data(from), size);
+    if (status == STATUS_OK) {
+        status = target->from_host(target, array_data(to), host, size);
+    }
+    mem_free(host, size);
+    return status;
+}
+
+Array *
+execute_move(Array *a, Device *device)
+{
+    Device *source = a->storage->device;
+    if (source == device) {
+        return array_retain(a);
+    }
+    if (a->storage->ready != 0) {
+        if (source->wait(source, a->storage->ready) != STATUS_OK) {
+            return NULL;
+        }
+        a->storage->ready = 0;
+    }
+    if (is_single(a) && a->size > 1) {
+        const int64_t none[1] = {0};
+        Array *element = array_new_view(a->storage, (DType)a->dtype, 0, none, none, a->offset);
+        Array *one = element == NULL ? NULL : execute_move(element, device);
+        Array *repeated = one == NULL ? NULL : view_broadcast(one, a->ndim, a->shape);
+        array_release(element);
+        array_release(one);
+        return repeated;
+    }
+    Array *dense = array_is_contiguous(a) ? array_retain(a) : execute_copy(a);
+    Array *moved = dense == NULL ? NULL : array_new(device, (DType)a->dtype, a->ndim, a->shape);
+    if (moved != NULL && move_bytes(moved, dense) != STATUS_OK) {
+        array_release(moved);
+        moved = NULL;
+    }
+    if (moved != NULL) {
+        moved->weak = a->weak;
+    }
+    array_release(dense);
+    return moved;
+}
+
+Array *
+graph_to_device(Array *x, Device *device)
+{
+    Array *value = graph_evaluate(x);
+    Array *moved = value == NULL ? NULL : execute_move(value, device);
+    array_release(value);
+    return moved;
 }
 
 Array *
@@ -327,13 +392,13 @@ execute_primitive(OpCode op, Array *const *in, int nin, const int64_t *params, i
     if (op_infer(op, specs, nin, params, nparams, &spec) != STATUS_OK) {
         return NULL;
     }
-    Device *device = common_device(in, nin);
+    Device *device = commexecute_move(in, nin);
     if (device == NULL) {
         return NULL;
     }
     Array *moved[CALL_MAX_INPUTS] = {NULL}, *out = NULL;
     for (int i = 0; i < nin; i++) {
-        moved[i] = on_device(in[i], device);
+        moved[i] = execute_move(in[i], device);
         if (moved[i] == NULL) {
             goto done;
         }
@@ -356,11 +421,21 @@ execute_in_place(OpCode op, Array *base, Array *const *in, int nin, const int64_
                  int nparams)
 {
     Array *all[CALL_MAX_INPUTS];
+    Status status = STATUS_ERROR;
+    int n = 1;
     all[0] = base;
-    for (int i = 0; i < nin; i++) {
-        all[1 + i] = in[i];
+    for (; n <= nin; n++) {
+        all[n] = execute_move(in[n - 1], base->storage->device);
+        if (all[n] == NULL) {
+            goto done;
+        }
     }
-    return run_primitive(op, base, all, nin + 1, params, nparams);
+    status = run_primitive(op, base, all, n, params, nparams);
+done:
+    while (--n > 0) {
+        array_release(all[n]);
+    }
+    return status;
 }
 
 Status
@@ -376,7 +451,7 @@ execute_assign(Array *dst, Array *src)
         return STATUS_OK;
     }
     if (from->storage->device != dst->storage->device) {
-        moved = on_device(src, dst->storage->device);
+        moved = execute_move(src, dst->storage->device);
         array_release(from);
         from = moved == NULL ? NULL : view_broadcast(moved, dst->ndim, dst->shape);
     } else if (array_may_overlap(from, dst)) {

@@ -56,6 +56,9 @@ Array *graph_detach(Array *x);
 /* How often graph_export refused on this thread: custom_vjp asks whether its forward function
  * left pyarr. */
 int64_t graph_export_refusals(void);
+/* x's current elements on a device: x's value itself when it is there, else a copy. No
+ * derivative passes through it. */
+Array *graph_to_device(Array *x, Device *device);
 /* Before memory is handed out for reading or writing by others: evaluates, carries out
  * pending writes, and marks the storage exported. Raises ERR_TYPE on active arrays, naming
  * pyarr.detach and `what` ("float()", "the buffer protocol", ...). */

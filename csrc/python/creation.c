@@ -46,6 +46,23 @@ move_to(PyObject *object, PyObject *device)
     return moved;
 }
 
+/* A fresh array of the CPU on the device named, or on that of new arrays. */
+static PyObject *
+place_new(PyObject *object, PyObject *device)
+{
+    if (object == NULL || device_default() == device_cpu() ||
+        (device != NULL && device != Py_None)) {
+        return move_to(object, device);
+    }
+    if (!array_object_check(object) ||
+        object_array(object)->storage->device == device_default()) {
+        return object;
+    }
+    Array *moved = graph_to_device(object_array(object), device_default());
+    Py_DECREF(object);
+    return object_wrap(moved);
+}
+
 static PyObject *
 from_object(PyObject *object, PyObject *dtype_object_, int copy, PyObject *order_object,
             int64_t ndmin, PyObject *device)
@@ -495,7 +512,7 @@ CREATION(arange)
     Array *values = range_values(count, &start, &step, !dtype_is_inexact(dtype));
     Array *result = values == NULL ? NULL : graph_cast(values, dtype, false);
     array_release(values);
-    return move_to(object_wrap(result), v[4]);
+    return place_new(object_wrap(result), v[4]);
 }
 
 /* ---- linspace ---- */
@@ -658,7 +675,7 @@ CREATION(linspace)
     }
     result = linspace_finish(result, dtype, axis, retstep, step);
     Py_XDECREF(step);
-    return move_to(result, v[7]);
+    return place_new(result, v[7]);
 }
 
 /* ---- eye ---- */
@@ -682,7 +699,7 @@ make_eye(int64_t rows, int64_t columns, int64_t k, DType dtype, PyObject *device
         array_release(array);
         return error_raise();
     }
-    return move_to(object_wrap(array), device);
+    return place_new(object_wrap(array), device);
 }
 
 CREATION(eye)

@@ -191,7 +191,7 @@ count_true(Array *truth)
     }
     Array *integers = graph_cast(truth, DT_i64, false);
     Array *total = integers == NULL ? NULL : graph_reduce(OP_sum, integers, -1, NULL, false);
-    Array *value = total == NULL ? NULL : graph_evaluate(total);
+    Array *value = total == NULL ? NULL : graph_to_device(total, device_cpu());
     char *data = value == NULL ? NULL : storage_map_host(value->storage, MAP_READ);
     if (data == NULL) {
         count = -1;

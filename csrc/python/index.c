@@ -256,6 +256,14 @@ place_push(Place *place, Geometry *g, const Array *a, int axis, Array *array)
         array_release(array);
         return refuse("too many advanced indices");
     }
+    if (array->storage->device != a->storage->device) { /* indices may come from the host */
+        Array *moved = graph_to_device(array, a->storage->device);
+        array_release(array);
+        if (moved == NULL) {
+            return error_raise_int();
+        }
+        array = moved;
+    }
     place->origin[place->k] = axis;
     place->arrays[place->k] = array;
     place->k++;

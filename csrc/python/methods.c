@@ -420,33 +420,15 @@ method_to(PyObject *self, PyObject *name)
 {
     Array *x = object_array(self);
     Device *device = args_device(name);
-    Device *from = x->storage->device;
     if (device == NULL) {
         return NULL;
     }
-    if (device == from) {
+    if (device == x->storage->device) {
         return Py_NewRef(self);
     }
     Array *value = graph_export(x, "to() another device");
-    Array *packed = value == NULL ? NULL : graph_copy(value);
-    Array *host = packed == NULL ? NULL
-                                 : array_new(device_cpu(), x->dtype, x->ndim, x->shape);
-    Array *result = host == NULL ? NULL : array_new(device, x->dtype, x->ndim, x->shape);
-    Status status = result == NULL ? STATUS_ERROR : STATUS_OK;
-    if (status == STATUS_OK && x->size > 0) {
-        status = from->to_host(from, array_data(host), array_data(packed), host->storage->size);
-        if (status == STATUS_OK) {
-            status = device->from_host(device, array_data(result), array_data(host),
-                                       host->storage->size);
-        }
-    }
+    Array *result = value == NULL ? NULL : graph_to_device(value, device);
     array_release(value);
-    array_release(packed);
-    array_release(host);
-    if (status != STATUS_OK) {
-        array_release(result);
-        return error_raise();
-    }
     return object_wrap(result);
 }
 

@@ -265,7 +265,12 @@ object_export_value(Array *array, const char *what)
     } else {
         value = graph_evaluate(array);
     }
-    if (value != NULL && storage_map_host(value->storage, MAP_READ) == NULL && value->size > 0) {
+    if (value != NULL && !value->storage->device->host_memory) {
+        Array *host = graph_to_device(value, device_cpu());
+        array_release(value);
+        value = host;
+    }
+    if (value != NULL && storage_map_host(value->storage, MAP_READ) == NULL) {
         array_release(value);
         value = NULL;
     }
@@ -278,7 +283,8 @@ object_export_value(Array *array, const char *what)
 PyObject *
 object_item(Array *array)
 {
-    Array *value = graph_evaluate(array);
+    Device *device = array->storage->device;
+    Array *value = graph_to_device(array, device->host_memory ? device : device_cpu());
     if (value == NULL) {
         return error_raise();
     }

@@ -5,28 +5,10 @@
 static PyObject *
 printable(Array *array)
 {
-    Array *value = graph_evaluate(array);
+    Device *device = array->storage->device;
+    Array *value = graph_to_device(array, device->host_memory ? device : device_cpu());
     if (value == NULL) {
         return error_raise();
-    }
-    Device *device = value->storage->device;
-    if (!device->host_memory && value->size > 0) {
-        Array *packed = graph_copy(value);
-        Array *host = packed == NULL
-                          ? NULL
-                          : array_new(device_cpu(), value->dtype, value->ndim, value->shape);
-        if (host != NULL &&
-            device->to_host(device, array_data(host), packed->storage->data + packed->offset,
-                            host->storage->size) != STATUS_OK) {
-            array_release(host);
-            host = NULL;
-        }
-        array_release(packed);
-        array_release(value);
-        value = host;
-        if (value == NULL) {
-            return error_raise();
-        }
     }
     PyObject *view = convert_to_numpy(value);
     array_release(value);
