@@ -70,15 +70,16 @@ def operations(draw, shape):
         kind = draw(st.sampled_from(["index", "transpose", "expand", "swap"]))
         if kind == "index":
             index = ending_open(draw(basic_index(probe.shape)))
-            steps.append(lambda a, i=index: a[i])
-        elif kind == "transpose":
-            steps.append(lambda a: a.T)
-        elif kind == "expand":
-            steps.append(lambda a: a[None])
-        elif probe.ndim >= 2:
+            step = lambda a, i=index: a[i]
+        elif kind == "swap" and probe.ndim >= 2:
             i, j = draw(st.tuples(*[st.integers(0, probe.ndim - 1)] * 2))
-            steps.append(lambda a, i=i, j=j: a.swapaxes(i, j))
-        probe = steps[-1](probe) if steps else probe
+            step = lambda a, i=i, j=j: a.swapaxes(i, j)
+        elif kind == "expand":
+            step = lambda a: a[None]
+        else:
+            step = lambda a: a.T
+        steps.append(step)
+        probe = step(probe)
     return steps
 
 
@@ -246,7 +247,8 @@ def test_casts(dtype, other):
     ):
         with quiet():
             expected = x.astype(other)
-        same(pa.asarray(x).astype(other), expected)
+            got = pa.asarray(x).astype(other)
+        same(got, expected)
 
 
 @pytest.mark.parametrize(
@@ -260,4 +262,5 @@ def test_large_transposes(shape, dtype):
     same(a.transpose(axes).copy(), x.transpose(axes))
     same(a.T.copy(), x.T)
     same(a[::-1, ..., ::-1].T.copy(), x[::-1, ..., ::-1].T)
-    same(a.T.astype("float32"), x.T.astype("complex128").real.astype("float32"))
+    with quiet():
+        same(a.T.astype("float32"), x.T.astype("float32"))
