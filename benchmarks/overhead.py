@@ -21,7 +21,7 @@ CASES = {
     "2.0 * a": "2.0 * a",
     "a ** 2": "a ** 2",
     "-a": "-a",
-    "a += b": "c += b",
+    "c += b": "x = c; x += b",
     "add(a, b)": "m.add(a, b)",
     "add(a, b, out=c)": "m.add(a, b, out=c)",
     "sin(a)": "m.sin(a)",
