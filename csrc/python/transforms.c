@@ -20,6 +20,8 @@ list_fini(ArrayList *list)
         array_release(list->items[i]);
     }
     PyMem_Free(list->items);
+    list->items = NULL;
+    list->count = 0;
 }
 
 /* From a Python sequence of arrays or None; -1 with an exception. */
