@@ -1,7 +1,7 @@
 """Compute the constants of the scalar functions, and fit their minimax polynomials.
 
-Run by hand when a range or degree changes: `python csrc/ops/fit_constants.py f64` prints
-constants_f64.def, and so for f32 and special.  Remez exchange on a fine grid, in mpmath;
+Run by hand when a range or degree changes: `python csrc/ops/fit_constants.py f64`
+prints constants_f64.def, and so for f32 and special.  Remez exchange in mpmath;
 coefficients are rounded to the dtype one after the other, lowest first, and the rest is
 fitted again, so that rounding costs little.
 """
@@ -82,7 +82,7 @@ def rounded(value, dtype):
 
 
 def fit(name, function, weight, low, high, degree, dtype, exact=()):
-    """Print one polynomial as a macro; `exact` gives leading coefficients beforehand."""
+    """Print one polynomial as a macro; `exact` gives its leading coefficients."""
     fixed = [mpf(c) for c in exact]
     while len(fixed) <= degree:
         # where 0 lies inside, t, t^2, ... have no minimax theory: round all at once
@@ -260,7 +260,7 @@ def text(value, dtype):
 
 
 def split(value, dtype, zeros):
-    """High part with `zeros` last bits zero, so that small multiples are exact, and rest."""
+    """High part with `zeros` last bits zero (so small multiples are exact), and rest."""
     bits = 53 if dtype == "f64" else 24
     unit = mpf(2) ** (mp.floor(mp.log(abs(value), 2)) + 1 - (bits - zeros))
     high = mp.nint(value / unit) * unit
@@ -387,9 +387,9 @@ def main():
         return
     print(f"/* constants_{dtype}.def -- what functions.def names, for {dtype}.")
     print(
-        " *\n * Printed by fit_constants.py; change that instead. Each polynomial comes with"
+        " *\n * Printed by fit_constants.py; change that instead. Polynomials come with"
     )
-    print(" * its largest error before rounding and its range.\n */")
+    print(" * its largest error before rounding and their range.\n */")
     for name, value in constants(dtype):
         print(f"#undef {name}\n#define {name} {value}")
     for name in POLYNOMIALS:
