@@ -8,12 +8,14 @@ their kin differentiate functions written with them.
 [2.0, 4.0]
 """
 
-import importlib
+import importlib as _importlib
 
-import numpy
+import numpy as _numpy
 
 from pyarr import (
     _core,
+    _dispatch,
+    bins,
     contraction,
     diagonals,
     grids,
@@ -22,6 +24,7 @@ from pyarr import (
     nans,
     numeric,
     order,
+    polynomials,
     products,
     reductions,
     repeating,
@@ -31,11 +34,29 @@ from pyarr import (
 
 __version__ = "0.1.0"
 
-# types, constants and questions that are NumPy's own
+# types, constants, settings and tools that are NumPy's own
 _FROM_NUMPY = (
-    "bool_ int8 int16 int32 int64 int_ uint8 uint16 uint32 uint64 float32 float64 "
-    "complex64 complex128 dtype finfo iinfo isdtype issubdtype promote_types can_cast "
-    "e pi inf nan euler_gamma newaxis errstate isscalar broadcast_shapes"
+    "bool_ int8 int16 int32 int64 int_ intc intp byte short long longlong uint8 "
+    "uint16 uint32 uint64 uint uintc uintp ubyte ushort ulong ulonglong float32 "
+    "float64 single double complex64 complex128 csingle cdouble number integer "
+    "signedinteger unsignedinteger inexact floating complexfloating generic True_ "
+    "False_ dtype dtypes finfo iinfo isdtype issubdtype promote_types can_cast "
+    "min_scalar_type typecodes e pi inf nan euler_gamma newaxis errstate seterr "
+    "geterr isscalar broadcast_shapes ndindex ndenumerate vectorize s_ index_exp "
+    "mask_indices exceptions little_endian set_printoptions get_printoptions "
+    "printoptions format_float_positional format_float_scientific shares_memory "
+    "may_share_memory isfortran save savez savez_compressed savetxt array2string "
+    "array_repr array_str"
+).split()
+
+# NumPy's functions without a derivative, run by NumPy; their arrays become pyarr's
+_THROUGH_NUMPY = (
+    "apply_over_axes asarray_chkfinite asfortranarray bartlett blackman frombuffer "
+    "fromfile fromiter fromstring genfromtxt hamming hanning histogram2d histogramdd "
+    "intersect1d kaiser lexsort load loadtxt packbits poly polyadd polyder polydiv "
+    "polyint polymul polysub require resize roots setdiff1d setxor1d sort_complex "
+    "trim_zeros union1d unique_all unique_counts unique_inverse unique_values "
+    "unpackbits"
 ).split()
 
 # NumPy's second names, and those of the array API
@@ -45,6 +66,7 @@ _ALIASES = {
     "acosh": "arccosh",
     "amax": "max",
     "amin": "min",
+    "asanyarray": "asarray",
     "asin": "arcsin",
     "asinh": "arcsinh",
     "atan": "arctan",
@@ -58,6 +80,7 @@ _ALIASES = {
     "conj": "conjugate",
     "mod": "remainder",
     "pow": "power",
+    "row_stack": "vstack",
     "true_divide": "divide",
 }
 
@@ -85,6 +108,8 @@ def _names():
         nans,
         order,
         statistics,
+        bins,
+        polynomials,
         products,
         contraction,
         numeric,
@@ -94,21 +119,21 @@ def _names():
             own = getattr(value, "__module__", None) == module.__name__
             if own and not name.startswith("_"):
                 names[name] = value
-    for name in ("mgrid", "ogrid"):
+    for name in ("mgrid", "ogrid", "r_", "c_"):
         names[name] = getattr(grids, name)
     for alias, name in _ALIASES.items():
         if name in names:
             names.setdefault(alias, names[name])
     for name in _INTERNAL:
         names.pop(name, None)
-    names.update((name, getattr(numpy, name)) for name in _FROM_NUMPY)
-    names["bool"] = numpy.bool
+    names.update((name, getattr(_numpy, name)) for name in _FROM_NUMPY)
+    names["bool"] = _numpy.bool
     return names
 
 
 def result_type(*arrays_and_dtypes):
     """The common dtype of arrays, Python scalars and dtypes, as numpy.result_type."""
-    return numpy.result_type(
+    return _numpy.result_type(
         *(
             one.dtype if isinstance(one, _core.ndarray) else one
             for one in arrays_and_dtypes
@@ -127,12 +152,15 @@ def iterable(y):
 
 def __getattr__(name):
     if name in _LAZY:
-        return importlib.import_module(f"pyarr.{name}")
+        return _importlib.import_module(f"pyarr.{name}")
+    if name in _THROUGH_NUMPY and hasattr(_numpy, name):
+        function = globals()[name] = _dispatch.wrapped(name)
+        return function
     raise AttributeError(f"module 'pyarr' has no attribute {name!r}")
 
 
 def __dir__():
-    return sorted({*globals(), *_LAZY})
+    return sorted({*globals(), *_LAZY, *filter(_numpy.__dict__.get, _THROUGH_NUMPY)})
 
 
 globals().update(_names())

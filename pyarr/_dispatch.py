@@ -86,3 +86,16 @@ def through_numpy(func, args, kwargs):
     if isinstance(out, _core.ndarray):
         return out
     return _from_numpy(result)
+
+
+def wrapped(name):
+    """The function numpy.<name> with pyarr arrays as arguments and results."""
+    function = getattr(numpy, name)
+
+    def call(*args, **kwargs):
+        return through_numpy(function, args, kwargs)
+
+    call.__name__ = call.__qualname__ = name
+    call.__module__ = "pyarr"
+    call.__doc__ = f"numpy.{name} on arrays that are not being differentiated."
+    return call

@@ -141,5 +141,25 @@ class _Grid:
         return _wrap(self._source[key])
 
 
+class _Joined:
+    """numpy.r_ or numpy.c_ for arrays that are not being differentiated."""
+
+    def __init__(self, source):
+        self._source = source
+
+    def __getitem__(self, key):
+        parts = key if isinstance(key, tuple) else (key,)
+        return _wrap(
+            self._source[
+                tuple(
+                    numpy.asarray(one) if isinstance(one, _core.ndarray) else one
+                    for one in parts
+                )
+            ]
+        )
+
+
+r_ = _Joined(numpy.r_)
+c_ = _Joined(numpy.c_)
 mgrid = _Grid(numpy.mgrid)
 ogrid = _Grid(numpy.ogrid)

@@ -42,6 +42,11 @@ def reshape(a, /, shape, order="C", *, copy=None):
     return view
 
 
+def copy(a, order="K", subok=False):
+    """A copy that owns its memory; differentiable."""
+    return array_of(a).copy(order)
+
+
 def ravel(a, order="C"):
     """The elements as one axis: a view where the memory allows it."""
     a = array_of(a)

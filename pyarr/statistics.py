@@ -3,7 +3,7 @@
 import numpy
 
 from pyarr import _core
-from pyarr._args import along, array_of, axis_of, common, complex_of, inexact, plain
+from pyarr._args import along, array_of, axis_of, common, complex_of, inexact
 from pyarr._core import concatenate
 from pyarr.manipulation import moveaxis
 from pyarr.reductions import average
@@ -230,6 +230,9 @@ def trapezoid(y, x=None, dx=1.0, axis=-1):
     return _core.sum(steps * (y[upper] + y[lower]) / 2.0, axis=axis)
 
 
+_WINDOW_ELEMENTS = 1 << 20
+
+
 def convolve(a, v, mode="full"):
     """The discrete convolution of two 1-d arrays; modes "full", "same", "valid"."""
     a, v = array_of(a), array_of(v)
@@ -253,8 +256,14 @@ def convolve(a, v, mode="full"):
         padded = _core.zeros(n + 2 * margin, a.dtype)
         padded[margin : margin + n] = a
     count = n + 2 * margin - m + 1
-    windows = _core.apply("view", padded, params=(0, 2, count, m, 1, 1))
-    result = _core.matmul(windows, v[::-1])
+    rows = max(1, _WINDOW_ELEMENTS // m)  # windows are copied where BLAS needs it
+    kernel = v[::-1]
+    parts = []
+    for i in range(0, count, rows):
+        n_rows = min(rows, count - i)
+        windows = _core.apply("view", padded, params=(i, 2, n_rows, m, 1, 1))
+        parts.append(_core.matmul(windows, kernel))
+    result = parts[0] if len(parts) == 1 else concatenate(parts)
     if mode == "same":
         result = result[(m - 1) // 2 : (m - 1) // 2 + n]
     return result
@@ -319,83 +328,3 @@ def interp(x, xp, fp, left=None, right=None, period=None):
         inside = _core.where(x == xp[last], fp[last], inside)
     result = _core.where(x < xp[0], low, inside)
     return _core.where(x > xp[last], high, result)
-
-
-def digitize(x, bins, right=False):
-    """The number of the bin that each element falls into; bins must be monotonic."""
-    x, bins = array_of(x), array_of(bins)
-    if x.dtype.kind == "c":
-        raise TypeError("x may not be complex")
-    steps = numpy.diff(numpy.asarray(bins.detach()))
-    if numpy.all(steps >= 0):
-        return _core.searchsorted(bins, x, "left" if right else "right")
-    if not numpy.all(steps <= 0):
-        raise ValueError("bins must be monotonically increasing or decreasing")
-    return bins.size - _core.searchsorted(bins[::-1], x, "right" if right else "left")
-
-
-def bincount(x, /, weights=None, minlength=0):
-    """How often each non-negative integer occurs, or the sum of its weights."""
-    x = array_of(x)
-    if x.ndim != 1:
-        raise ValueError("object too deep for desired array")
-    if x.dtype.kind not in "iub" and x.size:
-        raise TypeError(
-            f"Cannot cast array data from {x.dtype!r} to dtype('int64') according to "
-            "the rule 'safe'"
-        )
-    if minlength < 0:
-        raise ValueError("'minlength' must not be negative")
-    x = x.astype(numpy.int64)
-    if x.size and int(x.min()) < 0:
-        raise ValueError("'list' argument must have no negative elements")
-    size = max(int(x.max()) + 1 if x.size else 0, minlength)
-    if weights is None:
-        return _core.asarray(numpy.bincount(numpy.asarray(x), minlength=minlength))
-    weights = array_of(weights).astype(numpy.float64)
-    if weights.shape != x.shape:
-        raise ValueError("The weights and list don't have the same length.")
-    if x.size == 0:
-        return _core.zeros(size)
-    return _core.apply("scatter_add", _core.zeros(size), weights, x, params=(0,))
-
-
-def histogram(a, bins=10, range=None, density=None, weights=None):
-    """Counts of the elements in each bin, and the edges of the bins.
-
-    Differentiable in the weights alone: counts do not vary with the elements.
-    """
-    a = array_of(a).detach().reshape(-1)
-    host = numpy.asarray(a)
-    if weights is None:
-        counts, edges = numpy.histogram(host, plain(bins), range, density)
-        return array_of(counts), array_of(edges)
-    weights = array_of(weights).reshape(-1)
-    if weights.size != a.size:
-        raise ValueError("weights should have the same shape as a.")
-    edges = numpy.histogram_bin_edges(host, plain(bins), range)
-    at = numpy._core.searchsorted(edges, host, "right") - 1
-    at[host == edges[-1]] = len(edges) - 2
-    inside = numpy.flatnonzero((at >= 0) & (at < len(edges) - 1))
-    totals = _core.zeros(len(edges) - 1, weights.dtype)
-    totals = _core.apply(
-        "scatter_add", totals, weights[inside], array_of(at[inside]), params=(0,)
-    )
-    if density:
-        totals = totals / numpy.diff(edges) / totals.sum()
-    return totals, array_of(edges)
-
-
-def histogram_bin_edges(a, bins=10, range=None, weights=None):
-    """The edges of the bins that `histogram` uses."""
-    host = numpy.asarray(array_of(a).detach())
-    return array_of(numpy.histogram_bin_edges(host, plain(bins), range))
-
-
-def polyval(p, x):
-    """The polynomial with coefficients `p`, highest power first, at x."""
-    p, x = array_of(p), array_of(x)
-    result = _core.zeros(x.shape, numpy.result_type(p.dtype, x.dtype))
-    for i in range(p.shape[0]):
-        result = result * x + p[i]
-    return result

@@ -158,6 +158,9 @@ CALLS = [
     ("histogram", V, 3, (-1, 1), True, V**2),
     ("histogram_bin_edges", V, 5),
     ("polyval", [1.0, 2, 3], V),
+    ("polyfit", V, V**2 + 1, 2),
+    ("polyfit", V, V**3, 1, {"w": V**2}),
+    ("polyfit", V, np.stack([V, V**2], 1), 2),
 ]
 
 
@@ -180,6 +183,22 @@ def test_quantile_methods(method, n):
     x = RNG.normal(size=n)
     q = np.array([0.0, 0.05, 0.125, 0.25, 0.3, 0.5, 0.7, 0.75, 0.9, 1.0])
     compare("quantile", x, q, method=method, rtol=1e-10)
+
+
+def test_long_convolution_in_blocks():
+    x, kernel = RNG.normal(size=30000), RNG.normal(size=200)
+    same(pa.convolve(x, kernel), np.convolve(x, kernel), rtol=1e-8, atol=1e-11)
+
+
+def test_through_numpy():
+    same(pa.union1d(pa.array([1, 2]), [2, 3]), np.array([1, 2, 3]))
+    same(pa.hanning(5), np.hanning(5))
+    same(pa.r_[pa.array([1.0, 2.0]), 3], np.array([1.0, 2.0, 3.0]))
+    assert isinstance(np.union1d(pa.array([1]), [2]), pa.ndarray)
+    with pytest.raises(TypeError, match="union1d"):
+        pa.grad(lambda x: pa.union1d(x, x).sum())(pa.array(V))
+    with pytest.raises(TypeError, match="histogram2d"):
+        pa.grad(lambda x: np.histogram2d(x, x)[0].sum())(pa.array(V))
 
 
 def test_methods_of_arrays():
@@ -268,6 +287,7 @@ def test_constants_have_a_standard_deviation_without_slope():
         lambda x: pa.nanmedian(pa.where(x > 0, x**2, np.nan)),
         lambda x: pa.ptp(x) ** 2,
         lambda x: pa.polyval(x[:3], x),
+        lambda x: pa.polyfit(x, x**3, 1, w=pa.exp(x)),
     ],
 )
 def test_derivatives(f):
