@@ -24,7 +24,8 @@ BOOL = ("isnan", "isinf", "isfinite", "eq", "ne", "lt", "le", "gt", "ge")
 
 UNARY = (
     "neg conj square reciprocal sign exp exp2 expm1 log log2 log10 log1p sqrt sin cos "
-    "tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh sinc abs angle rint"
+    "tan arcsin arccos arctan sinh cosh tanh arcsinh arccosh arctanh "
+    "sinc abs angle rint"
 ).split()
 
 

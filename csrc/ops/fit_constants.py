@@ -260,7 +260,7 @@ def text(value, dtype):
 
 
 def split(value, dtype, zeros):
-    """High part with `zeros` last bits zero (so small multiples are exact), and rest."""
+    """High part with `zeros` last bits zero (small multiples are exact), and rest."""
     bits = 53 if dtype == "f64" else 24
     unit = mpf(2) ** (mp.floor(mp.log(abs(value), 2)) + 1 - (bits - zeros))
     high = mp.nint(value / unit) * unit
@@ -389,7 +389,7 @@ def main():
     print(
         " *\n * Printed by fit_constants.py; change that instead. Polynomials come with"
     )
-    print(" * its largest error before rounding and their range.\n */")
+    print(" * their largest errors before rounding and ranges.\n */")
     for name, value in constants(dtype):
         print(f"#undef {name}\n#define {name} {value}")
     for name in POLYNOMIALS:
