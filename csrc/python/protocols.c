@@ -377,6 +377,48 @@ operands_defer(PyObject *inputs, PyObject *kwargs, bool is_at)
     return out != NULL && PyTuple_Check(out) && any_defers(out);
 }
 
+static PyObject *
+apply_ufunc(PyObject *ufunc, PyObject *method, PyObject *inputs, PyObject *kwargs)
+{
+    const bool is_at = PyUnicode_CompareWithASCIIString(method, "at") == 0;
+    const bool is_call = PyUnicode_CompareWithASCIIString(method, "__call__") == 0;
+    if (operands_defer(inputs, kwargs, is_at)) {
+        return Py_NewRef(Py_NotImplemented);
+    }
+    PyObject *own = find_own(ufunc);
+    if (own == NULL) {
+        return NULL;
+    }
+    if (is_call && own != Py_None && (kwargs == NULL || PyDict_GET_SIZE(kwargs) == 0)) {
+        return PyObject_Call(own, inputs, NULL);
+    }
+    PyObject *name = PyObject_GetAttrString(ufunc, "__name__");
+    if (name == NULL) {
+        return NULL;
+    }
+    char what[128], missing[192];
+    snprintf(what, sizeof what, "%s%s%s", PyUnicode_AsUTF8(name), is_call ? "" : ".",
+             is_call ? "" : PyUnicode_AsUTF8(method));
+    Py_DECREF(name);
+    PyObject *result = NULL, *function = NULL;
+    if (own != Py_None) {
+        function = is_call ? Py_NewRef(own) : PyObject_GetAttr(own, method);
+        if (function != NULL) {
+            result = call_own(function, inputs, kwargs, is_at, what);
+            Py_DECREF(function);
+            return result;
+        }
+        PyErr_Clear(); /* a function of pyarr that is no ufunc: NumPy's method, if inactive */
+    }
+    function = PyObject_GetAttr(ufunc, method);
+    if (function != NULL) {
+        snprintf(missing, sizeof missing, "the function %s, which pyarr does not have,", what);
+        result = call_numpy(function, inputs, kwargs, missing);
+        Py_DECREF(function);
+    }
+    return result;
+}
+
 /* __array_ufunc__(ufunc, method, *inputs, **kwargs) */
 PyObject *
 array_ufunc_protocol(PyObject *self, PyObject *args, PyObject *kwargs)
@@ -386,43 +428,12 @@ array_ufunc_protocol(PyObject *self, PyObject *args, PyObject *kwargs)
         PyErr_SetString(PyExc_TypeError, "__array_ufunc__ needs a ufunc, a method and inputs");
         return NULL;
     }
-    PyObject *ufunc = PyTuple_GET_ITEM(args, 0), *method = PyTuple_GET_ITEM(args, 1);
     PyObject *inputs = PyTuple_GetSlice(args, 2, PyTuple_GET_SIZE(args));
     if (inputs == NULL) {
         return NULL;
     }
-    const bool is_at = PyUnicode_CompareWithASCIIString(method, "at") == 0;
-    const bool is_call = PyUnicode_CompareWithASCIIString(method, "__call__") == 0;
-    PyObject *result = NULL, *function = NULL, *name = NULL;
-    if (operands_defer(inputs, kwargs, is_at)) {
-        result = Py_NewRef(Py_NotImplemented);
-        goto done;
-    }
-    PyObject *own = find_own(ufunc);
-    if (own == NULL || (name = PyObject_GetAttrString(ufunc, "__name__")) == NULL) {
-        goto done;
-    }
-    char what[128];
-    snprintf(what, sizeof what, "%s%s%s", PyUnicode_AsUTF8(name), is_call ? "" : ".",
-             is_call ? "" : PyUnicode_AsUTF8(method));
-    if (own != Py_None) {
-        function = is_call ? Py_NewRef(own) : PyObject_GetAttr(own, method);
-        if (function != NULL) {
-            result = call_own(function, inputs, kwargs, is_at, what);
-            goto done;
-        }
-        PyErr_Clear(); /* a function of pyarr that is no ufunc: NumPy's method, if inactive */
-    }
-    function = PyObject_GetAttr(ufunc, method);
-    if (function == NULL) {
-        goto done;
-    }
-    char missing[192];
-    snprintf(missing, sizeof missing, "the function %s, which pyarr does not have,", what);
-    result = call_numpy(function, inputs, kwargs, missing);
-done:
-    Py_XDECREF(name);
-    Py_XDECREF(function);
+    PyObject *result =
+        apply_ufunc(PyTuple_GET_ITEM(args, 0), PyTuple_GET_ITEM(args, 1), inputs, kwargs);
     Py_DECREF(inputs);
     return result;
 }
