@@ -201,3 +201,17 @@ def test_large_gather_and_addition():
         finally:
             pa.set_num_threads(None)
         same(a, expected)
+
+
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int16", "complex128"])
+def test_large_sorts(axis, dtype):
+    x = numbers(np.random.default_rng(6), (400, 600), dtype)
+    pa.set_num_threads(3)
+    try:
+        values = pa.sort(pa.asarray(x), axis=axis)
+        order = pa.argsort(pa.asarray(x), axis=axis, stable=True)
+    finally:
+        pa.set_num_threads(None)
+    same(values, np.sort(x, axis=axis))
+    same(order, np.argsort(x, axis=axis, stable=True))
