@@ -300,7 +300,7 @@ is_plain(const Run *run)
     return run->access[p->nin].contiguous;
 }
 
-/* Elements a thread should take at least: a multiple of the block. */
+/* Elements of a task: a multiple of the block, at least what pays, and tasks of equal size. */
 static int64_t
 program_grain(const Run *run)
 {
@@ -312,8 +312,9 @@ program_grain(const Run *run)
         nanoseconds += (double)NANOSECONDS_PER_TASK /
                        (double)backend_cpu_grain((OpCode)in->op, loop);
     }
-    const int64_t grain = nanoseconds > 0 ? (int64_t)(NANOSECONDS_PER_TASK / nanoseconds) : 16384;
-    return (grain / ACCESS_BLOCK + 1) * ACCESS_BLOCK;
+    const int64_t least = nanoseconds > 0 ? (int64_t)(NANOSECONDS_PER_TASK / nanoseconds) : 16384;
+    const int64_t tasks = run->n / (least + 1) + 1;
+    return (run->n / tasks / ACCESS_BLOCK + 1) * ACCESS_BLOCK;
 }
 
 /* Axes sorted by the first output's strides, largest first; false when they are so already. */
