@@ -460,3 +460,16 @@ def test_element_alone_and_in_a_vector_are_equal():
         assert whole.tobytes() == np.array(single).astype(whole.dtype).tobytes(), row[
             "name"
         ]
+
+
+def test_python_integers_must_fit():
+    x = pyarr.asarray(np.array([3, 200], "u1"))
+    for call in (
+        lambda: x + 300,
+        lambda: x * -1,
+        lambda: pyarr.maximum(x, 256),
+        lambda: pyarr.where(x > 5, x, 1000),
+    ):
+        with pytest.raises(OverflowError, match="out of bounds for uint8"):
+            call()
+    assert pyarr.where(x > 5, x, 7).dtype == np.uint8

@@ -281,6 +281,13 @@ FUNCTION(where)
             goto done;
         }
     }
+    for (int i = 1; i < 3; i++) {
+        const Array *other = in[3 - i];
+        if (in[i]->weak == WEAK_INT && other->weak == WEAK_NONE &&
+            object_check_int(v[i], (DType)other->dtype) < 0) {
+            goto done;
+        }
+    }
     if (in[0]->dtype != DT_bool) {
         Array *truth = graph_cast(in[0], DT_bool, false);
         if (truth == NULL) {
