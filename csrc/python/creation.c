@@ -147,6 +147,16 @@ CREATION(ascontiguousarray)
     return result;
 }
 
+CREATION(copy)
+{
+    static const Signature signature = {"copy", 3, 1, 3, {"a", "order", "subok"}};
+    (void)self;
+    PyObject *v[ARGS_MAX];
+    return args_bind(&signature, args, nargs, kwnames, v) < 0
+               ? NULL
+               : from_object(v[0], NULL, 1, v[1], 0, NULL);
+}
+
 /* ---- of one value ---- */
 
 /* Set every element of fresh host memory to the bytes at `element`. */
@@ -747,6 +757,9 @@ static PyMethodDef functions[] = {
     ROW(ascontiguousarray, "ascontiguousarray(a, dtype=None)\n--\n\n"
                            "`a` in C order with at least one axis, copied only if needed.\n\n"
                            ">>> import pyarr as pa\n>>> pa.ascontiguousarray(1.0).shape\n(1,)\n"),
+    ROW(copy, "copy(a, order='K', subok=False)\n--\n\n"
+              "An array with the elements of `a` in memory of its own; differentiable.\n\n"
+              ">>> import pyarr as pa\n>>> pa.copy([1.0, 2.0])\narray([1., 2.])\n"),
     ROW(empty, "empty(shape, dtype=float, order='C', *, device=None)\n--\n\n"
                "An array whose elements are not set. ValueError for negative sizes.\n\n"
                ">>> import pyarr as pa\n>>> pa.empty((2, 3)).shape\n(2, 3)\n"),
