@@ -170,8 +170,11 @@ run_solve_triangular(const Job *job, int64_t index, char *scratch)
     return 0;
 }
 
+#define REAL_PHASE(u, size) ((u) < 0 ? -1 : 1) /* of NaN as NumPy's */
+#define COMPLEX_PHASE(u, size) ((u) / (size))
+
 /* Writes the sign or phase, or the log of the size, of the determinant given its LU factors. */
-#define DEFINE_DET(s, T, R, ABS, LOG)                                                              \
+#define DEFINE_DET(s, T, R, ABS, LOG, PHASE)                                                       \
     static void det_##s(const char *memory, const int *pivots, int64_t n, bool singular,           \
                         bool wants_sign, char *to)                                                 \
     {                                                                                              \
@@ -181,17 +184,17 @@ run_solve_triangular(const Job *job, int64_t index, char *scratch)
         for (int64_t i = 0; i < n && !singular; i++) {                                             \
             const T u = lu[i * n + i];                                                             \
             const R size = ABS(u);                                                                 \
-            sign = sign * (u / size);                                                              \
+            sign = sign * PHASE(u, size);                                                          \
             sign = pivots[i] == i + 1 ? sign : -sign;                                              \
             sum += LOG(size);                                                                      \
         }                                                                                          \
         memcpy(to, wants_sign ? (const void *)&sign : &sum, wants_sign ? sizeof sign : sizeof sum);\
     }
 
-DEFINE_DET(f32, float, float, fabsf, logf)
-DEFINE_DET(f64, double, double, fabs, log)
-DEFINE_DET(c64, float _Complex, float, cabsf, logf)
-DEFINE_DET(c128, double _Complex, double, cabs, log)
+DEFINE_DET(f32, float, float, fabsf, logf, REAL_PHASE)
+DEFINE_DET(f64, double, double, fabs, log, REAL_PHASE)
+DEFINE_DET(c64, float _Complex, float, cabsf, logf, COMPLEX_PHASE)
+DEFINE_DET(c128, double _Complex, double, cabs, log, COMPLEX_PHASE)
 
 static int
 run_det(const Job *job, int64_t index, char *scratch)
