@@ -9,7 +9,7 @@ from pyarr.indexing import compress as _compress
 from pyarr.numeric import clip as _clip
 from pyarr.numeric import round
 from pyarr.order import argpartition
-from pyarr.products import dot
+from pyarr.products import _dot as dot
 from pyarr.reductions import mean, ptp, std, var
 from pyarr.repeating import repeat
 

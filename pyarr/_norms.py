@@ -81,7 +81,8 @@ def norm(x, ord=None, axis=None, keepdims=False):
     Without `axis` and `ord` the 2-norm of all elements. At 0 the gradient is 0.
     ValueError for an order that does not exist.
 
-    >>> norm([3.0, 4.0]).item()
+    >>> import pyarr as pa
+    >>> pa.linalg.norm([3.0, 4.0]).item()
     5.0
     """
     x = inexact(x)
@@ -100,13 +101,23 @@ def norm(x, ord=None, axis=None, keepdims=False):
 
 
 def vector_norm(x, /, *, axis=None, keepdims=False, ord=2):
-    """The vector norm over any axes (default all), as one long vector."""
+    """The vector norm over any axes (default all), as one long vector.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.vector_norm([[3.0], [4.0]])
+    array(5.)
+    """
     x = inexact(x)
     return _vector(x, ord, axes_of(axis, x.ndim), keepdims)
 
 
 def matrix_norm(x, /, *, keepdims=False, ord="fro"):
-    """The matrix norm over the last two axes."""
+    """The matrix norm over the last two axes.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.matrix_norm([[3.0, 4.0]])
+    array(5.)
+    """
     x = inexact(x)
     if x.ndim < 2:
         raise ValueError("matrix_norm: x must have at least two dimensions")
@@ -114,7 +125,12 @@ def matrix_norm(x, /, *, keepdims=False, ord="fro"):
 
 
 def cond(x, p=None):
-    """The condition number in the norm `p` (None and 2: by singular values)."""
+    """The condition number in the norm `p` (None and 2: by singular values).
+
+    >>> import pyarr as pa
+    >>> pa.linalg.cond([[1.0, 0.0], [0.0, 4.0]], 1)
+    array(4.)
+    """
     x = array_of(x)
     if x.size == 0 and x.ndim >= 2:
         raise LinAlgError("cond is not defined on empty arrays")

@@ -7,7 +7,12 @@ from pyarr._args import array_of, plain
 
 
 def digitize(x, bins, right=False):
-    """The number of the bin that each element falls into; bins must be monotonic."""
+    """The number of the bin that each element falls into; bins must be monotonic.
+
+    >>> import pyarr as pa
+    >>> pa.digitize([0.5, 2.5], [0.0, 1.0, 2.0])
+    array([1, 3])
+    """
     x, bins = array_of(x), array_of(bins)
     if x.dtype.kind == "c":
         raise TypeError("x may not be complex")
@@ -20,7 +25,12 @@ def digitize(x, bins, right=False):
 
 
 def bincount(x, /, weights=None, minlength=0):
-    """How often each non-negative integer occurs, or the sum of its weights."""
+    """How often each non-negative integer occurs, or the sum of its weights.
+
+    >>> import pyarr as pa
+    >>> pa.bincount([0, 2, 2])
+    array([1, 0, 2])
+    """
     x = array_of(x)
     if x.ndim != 1:
         raise ValueError("object too deep for desired array")
@@ -49,6 +59,10 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
     """Counts of the elements in each bin, and the edges of the bins.
 
     Differentiable in the weights alone: counts do not vary with the elements.
+
+    >>> import pyarr as pa
+    >>> pa.histogram([0.1, 0.2, 0.9], 2, (0, 1))
+    (array([2, 1]), array([0. , 0.5, 1. ]))
     """
     a = array_of(a).detach().reshape(-1)
     host = numpy.asarray(a)
@@ -72,6 +86,11 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
 
 
 def histogram_bin_edges(a, bins=10, range=None, weights=None):
-    """The edges of the bins that `histogram` uses."""
+    """The edges of the bins that `histogram` uses.
+
+    >>> import pyarr as pa
+    >>> pa.histogram_bin_edges([0.0, 1.0], 2)
+    array([0. , 0.5, 1. ])
+    """
     host = numpy.asarray(array_of(a).detach())
     return array_of(numpy.histogram_bin_edges(host, plain(bins), range))

@@ -17,7 +17,8 @@ def einsum(*operands, out=None, dtype=None, order="K", casting="safe", optimize=
     are ordered greedily by size unless `optimize` is False. ValueError when subscripts
     and shapes do not fit.
 
-    >>> einsum("ij,j->i", [[1, 2], [3, 4]], [1, 1]).tolist()
+    >>> import pyarr as pa
+    >>> pa.einsum("ij,j->i", [[1, 2], [3, 4]], [1, 1]).tolist()
     [3, 7]
     """
     inputs, output, arrays = _parse(operands)
@@ -243,7 +244,12 @@ def _spread(own, x, labels):
 
 
 def einsum_path(*operands, optimize="greedy", einsum_call=False):
-    """The order of products that NumPy would choose, as numpy.einsum_path."""
+    """The order of products that NumPy would choose, as numpy.einsum_path.
+
+    >>> import pyarr as pa
+    >>> pa.einsum_path("ij,jk", pa.ones((2, 2)), pa.ones((2, 2)))[0]
+    ['einsum_path', (0, 1)]
+    """
     plain = [
         numpy.broadcast_to(numpy.zeros((), one.dtype), one.shape)
         if isinstance(one, _core.ndarray)

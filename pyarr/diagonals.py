@@ -6,11 +6,20 @@ import numpy
 
 from pyarr import _core
 from pyarr._args import array_of, finish, zero_of
+from pyarr._core import diagonal
 from pyarr.manipulation import ravel
 
 
 def fill_diagonal(a, val, wrap=False):
-    """Set the main diagonal in place; with `wrap` that of a tall matrix goes on."""
+    """Set the main diagonal in place; with `wrap` that of a tall matrix goes on.
+
+    >>> import pyarr as pa
+    >>> x = pa.zeros((2, 2))
+    >>> pa.fill_diagonal(x, 7.0)
+    >>> x
+    array([[7., 0.],
+           [0., 7.]])
+    """
     if a.ndim < 2:
         raise ValueError("array must be at least 2-d")
     if a.ndim > 2 and len(set(a.shape)) != 1:
@@ -44,24 +53,32 @@ def _triangle(m, k, keep_lower):
 
 
 def triu(m, k=0):
-    """A copy with zeros below the k-th diagonal (of the last two axes)."""
+    """A copy with zeros below the k-th diagonal (of the last two axes).
+
+    >>> import pyarr as pa
+    >>> pa.triu([[1, 2], [3, 4]])
+    array([[1, 2],
+           [0, 4]])
+    """
     return _triangle(m, operator.index(k), False)
 
 
 def tril(m, k=0):
-    """A copy with zeros above the k-th diagonal (of the last two axes)."""
+    """A copy with zeros above the k-th diagonal (of the last two axes).
+
+    >>> import pyarr as pa
+    >>> pa.tril([[1, 2], [3, 4]])
+    array([[1, 0],
+           [3, 4]])
+    """
     return _triangle(m, operator.index(k), True)
-
-
-def diagonal(a, offset=0, axis1=0, axis2=1):
-    """A read-only view of a diagonal; it becomes the last axis."""
-    return array_of(a).diagonal(offset, axis1, axis2)
 
 
 def diag(v, k=0):
     """The k-th diagonal of a matrix (a copy), or a matrix with this diagonal.
 
-    >>> diag([1, 2]).tolist()
+    >>> import pyarr as pa
+    >>> pa.diag([1, 2]).tolist()
     [[1, 0], [0, 2]]
     """
     v, k = array_of(v), operator.index(k)
@@ -78,10 +95,21 @@ def diag(v, k=0):
 
 
 def diagflat(v, k=0):
-    """A matrix with the flattened `v` as its k-th diagonal."""
+    """A matrix with the flattened `v` as its k-th diagonal.
+
+    >>> import pyarr as pa
+    >>> pa.diagflat([[1, 2]])
+    array([[1, 0],
+           [0, 2]])
+    """
     return diag(ravel(v), k)
 
 
 def trace(a, offset=0, axis1=0, axis2=1, dtype=None, out=None):
-    """The sum along a diagonal."""
+    """The sum along a diagonal.
+
+    >>> import pyarr as pa
+    >>> pa.trace([[1, 2], [3, 4]])
+    array(5)
+    """
     return finish(_core.sum(diagonal(a, offset, axis1, axis2), -1, dtype=dtype), out)

@@ -178,36 +178,62 @@ def fft(a, n=None, axis=-1, norm=None, out=None):
     inverse by 1/n, "forward" this transform, "ortho" both by 1/sqrt(n). complex64 for
     float32 and complex64 input, else complex128. ValueError for n < 1.
 
-    >>> fft([1.0, 1.0]).tolist()
+    >>> import pyarr as pa
+    >>> pa.fft.fft([1.0, 1.0]).tolist()
     [(2+0j), 0j]
     """
     return finish(_one_axis(a, n, axis, -1, norm), out)
 
 
 def ifft(a, n=None, axis=-1, norm=None, out=None):
-    """The inverse of `fft`."""
+    """The inverse of `fft`.
+
+    >>> import pyarr as pa
+    >>> pa.fft.ifft([2.0, 0.0])
+    array([1.+0.j, 1.+0.j])
+    """
     return finish(_one_axis(a, n, axis, 1, norm), out)
 
 
 def fftn(a, s=None, axes=None, norm=None, out=None):
-    """`fft` over several axes (default all, or the last len(s)) of lengths `s`."""
+    """`fft` over several axes (default all, or the last len(s)) of lengths `s`.
+
+    >>> import pyarr as pa
+    >>> pa.fft.fftn([[1.0, 1.0]])
+    array([[2.+0.j, 0.+0.j]])
+    """
     a = array_of(a)
     return finish(_transform(a, *_lengths(a, s, axes), -1, norm), out)
 
 
 def ifftn(a, s=None, axes=None, norm=None, out=None):
-    """The inverse of `fftn`."""
+    """The inverse of `fftn`.
+
+    >>> import pyarr as pa
+    >>> pa.fft.ifftn([[2.0, 0.0]])
+    array([[1.+0.j, 1.+0.j]])
+    """
     a = array_of(a)
     return finish(_transform(a, *_lengths(a, s, axes), 1, norm), out)
 
 
 def fft2(a, s=None, axes=(-2, -1), norm=None, out=None):
-    """`fft` over two axes."""
+    """`fft` over two axes.
+
+    >>> import pyarr as pa
+    >>> pa.fft.fft2([[1.0, 1.0]])
+    array([[2.+0.j, 0.+0.j]])
+    """
     return fftn(a, s, axes, norm, out)
 
 
 def ifft2(a, s=None, axes=(-2, -1), norm=None, out=None):
-    """The inverse of `fft2`."""
+    """The inverse of `fft2`.
+
+    >>> import pyarr as pa
+    >>> pa.fft.ifft2([[2.0, 0.0]])
+    array([[1.+0.j, 1.+0.j]])
+    """
     return ifftn(a, s, axes, norm, out)
 
 
@@ -215,7 +241,12 @@ def ifft2(a, s=None, axes=(-2, -1), norm=None, out=None):
 
 
 def rfft(a, n=None, axis=-1, norm=None, out=None):
-    """`fft` of real input: the first n//2 + 1 elements, which say everything."""
+    """`fft` of real input: the first n//2 + 1 elements, which say everything.
+
+    >>> import pyarr as pa
+    >>> pa.fft.rfft([1.0, 1.0, 1.0])
+    array([3.+0.j, 0.+0.j])
+    """
     a = _real(a, "rfft")
     axis = axis_of(axis, a.ndim)
     n = _check_length(a.shape[axis] if n is None else n)
@@ -227,6 +258,10 @@ def irfft(a, n=None, axis=-1, norm=None, out=None):
     """The inverse of `rfft`: real, of length n, by default twice the input's less 2.
 
     The imaginary parts of elements 0 and n/2 are ignored.
+
+    >>> import pyarr as pa
+    >>> pa.fft.irfft([2.0, 0.0])
+    array([1., 1.])
     """
     a = _complex(a)
     axis = axis_of(axis, a.ndim)
@@ -236,7 +271,12 @@ def irfft(a, n=None, axis=-1, norm=None, out=None):
 
 
 def rfftn(a, s=None, axes=None, norm=None, out=None):
-    """`fftn` of real input: of the last of the axes the first n//2 + 1 elements."""
+    """`fftn` of real input: of the last of the axes the first n//2 + 1 elements.
+
+    >>> import pyarr as pa
+    >>> pa.fft.rfftn([[1.0, 1.0]])
+    array([[2.+0.j, 0.+0.j]])
+    """
     a = _real(a, "rfftn")
     axes, sizes = _lengths(a, s, axes)
     if not axes:
@@ -248,7 +288,12 @@ def rfftn(a, s=None, axes=None, norm=None, out=None):
 
 
 def irfftn(a, s=None, axes=None, norm=None, out=None):
-    """The inverse of `rfftn`."""
+    """The inverse of `rfftn`.
+
+    >>> import pyarr as pa
+    >>> pa.fft.irfftn([[2.0, 0.0]])
+    array([[1., 1.]])
+    """
     a = _complex(a)
     axes, sizes = _lengths(a, s, axes)
     if not axes:
@@ -262,12 +307,22 @@ def irfftn(a, s=None, axes=None, norm=None, out=None):
 
 
 def rfft2(a, s=None, axes=(-2, -1), norm=None, out=None):
-    """`rfftn` over two axes."""
+    """`rfftn` over two axes.
+
+    >>> import pyarr as pa
+    >>> pa.fft.rfft2([[1.0, 1.0]])
+    array([[2.+0.j, 0.+0.j]])
+    """
     return rfftn(a, s, axes, norm, out)
 
 
 def irfft2(a, s=None, axes=(-2, -1), norm=None, out=None):
-    """The inverse of `rfft2`."""
+    """The inverse of `rfft2`.
+
+    >>> import pyarr as pa
+    >>> pa.fft.irfft2([[2.0, 0.0]])
+    array([[1., 1.]])
+    """
     return irfftn(a, s, axes, norm, out)
 
 
@@ -280,7 +335,12 @@ _SWAPPED = {
 
 
 def hfft(a, n=None, axis=-1, norm=None, out=None):
-    """`fft` of input with Hermitian symmetry, of which only half is given: real."""
+    """`fft` of input with Hermitian symmetry, of which only half is given: real.
+
+    >>> import pyarr as pa
+    >>> pa.fft.hfft([1.0, 0.5])
+    array([1.5, 0.5])
+    """
     _forward_norm(norm)
     a = _complex(a)
     n = 2 * (a.shape[axis_of(axis, a.ndim)] - 1) if n is None else n
@@ -288,7 +348,12 @@ def hfft(a, n=None, axis=-1, norm=None, out=None):
 
 
 def ihfft(a, n=None, axis=-1, norm=None, out=None):
-    """The inverse of `hfft`."""
+    """The inverse of `hfft`.
+
+    >>> import pyarr as pa
+    >>> pa.fft.ihfft([2.0, 0.0])
+    array([1.-0.j, 1.-0.j])
+    """
     _forward_norm(norm)
     return finish(_core.conjugate(rfft(a, n, axis, _SWAPPED[norm])), out)
 
@@ -297,12 +362,22 @@ def ihfft(a, n=None, axis=-1, norm=None, out=None):
 
 
 def fftfreq(n, d=1.0, device=None):
-    """The frequencies of `fft` of n samples at distance d: 0, 1, ..., -1 over n d."""
+    """The frequencies of `fft` of n samples at distance d: 0, 1, ..., -1 over n d.
+
+    >>> import pyarr as pa
+    >>> pa.fft.fftfreq(4)
+    array([ 0.  ,  0.25, -0.5 , -0.25])
+    """
     return _core.asarray(numpy.fft.fftfreq(n)) / d
 
 
 def rfftfreq(n, d=1.0, device=None):
-    """The frequencies of `rfft`."""
+    """The frequencies of `rfft`.
+
+    >>> import pyarr as pa
+    >>> pa.fft.rfftfreq(4)
+    array([0.  , 0.25, 0.5 ])
+    """
     return _core.asarray(numpy.fft.rfftfreq(n)) / d
 
 
@@ -315,10 +390,20 @@ def _shift(x, axes, halves):
 
 
 def fftshift(x, axes=None):
-    """Zero frequency moved from the start to the middle."""
+    """Zero frequency moved from the start to the middle.
+
+    >>> import pyarr as pa
+    >>> pa.fft.fftshift([0, 1, 2, -1])
+    array([ 2, -1,  0,  1])
+    """
     return _shift(x, axes, lambda n: n // 2)
 
 
 def ifftshift(x, axes=None):
-    """The inverse of `fftshift`."""
+    """The inverse of `fftshift`.
+
+    >>> import pyarr as pa
+    >>> pa.fft.ifftshift([-1, 0, 1, 2])
+    array([ 1,  2, -1,  0])
+    """
     return _shift(x, axes, lambda n: -(n // 2))

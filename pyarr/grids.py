@@ -4,7 +4,8 @@ import numpy
 
 from pyarr import _core
 from pyarr._args import array_of, common, plain
-from pyarr.manipulation import moveaxis, stack
+from pyarr._core import stack
+from pyarr.manipulation import moveaxis
 
 
 def _wrap(result):
@@ -18,6 +19,11 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 
     `indexing` "xy" has the first coordinate run along axis 1, "ij" along axis 0.
     Differentiable in the coordinates.
+
+    >>> import pyarr as pa
+    >>> pa.meshgrid([1, 2], [3, 4])[0]
+    array([[1, 2],
+           [1, 2]])
     """
     if indexing not in ("xy", "ij"):
         raise ValueError("Valid values for `indexing` are 'xy' and 'ij'.")
@@ -40,12 +46,24 @@ def meshgrid(*xi, copy=True, sparse=False, indexing="xy"):
 
 
 def tri(N, M=None, k=0, dtype=float):
-    """An N x M array with ones on and below the k-th diagonal."""
+    """An N x M array with ones on and below the k-th diagonal.
+
+    >>> import pyarr as pa
+    >>> pa.tri(2)
+    array([[1., 0.],
+           [1., 1.]])
+    """
     return _wrap(numpy.tri(N, M, k, dtype))
 
 
 def vander(x, N=None, increasing=False):
-    """The matrix of powers of `x`: highest first, or lowest with `increasing`."""
+    """The matrix of powers of `x`: highest first, or lowest with `increasing`.
+
+    >>> import pyarr as pa
+    >>> pa.vander([2, 3], 3)
+    array([[4, 2, 1],
+           [9, 3, 1]])
+    """
     x = array_of(x)
     if x.ndim != 1:
         raise ValueError("x must be a one-dimensional array or sequence.")
@@ -60,60 +78,116 @@ def vander(x, N=None, increasing=False):
 
 
 def indices(dimensions, dtype=int, sparse=False):
-    """For a grid of this shape the index of each point along each axis."""
+    """For a grid of this shape the index of each point along each axis.
+
+    >>> import pyarr as pa
+    >>> pa.indices((2, 2))[0]
+    array([[0, 0],
+           [1, 1]])
+    """
     return _wrap(numpy.indices(dimensions, dtype, sparse))
 
 
 def ix_(*args):
-    """Index arrays whose cross product addresses a block of an array."""
+    """Index arrays whose cross product addresses a block of an array.
+
+    >>> import pyarr as pa
+    >>> [x.shape for x in pa.ix_([0, 1], [2])]
+    [(2, 1), (1, 1)]
+    """
     return _wrap(numpy.ix_(*(numpy.asarray(one) for one in args)))
 
 
 def tril_indices(n, k=0, m=None):
-    """Row and column indices of the lower triangle of an n x m matrix."""
+    """Row and column indices of the lower triangle of an n x m matrix.
+
+    >>> import pyarr as pa
+    >>> pa.tril_indices(2)
+    (array([0, 1, 1]), array([0, 0, 1]))
+    """
     return _wrap(numpy.tril_indices(n, k, m))
 
 
 def triu_indices(n, k=0, m=None):
-    """Row and column indices of the upper triangle of an n x m matrix."""
+    """Row and column indices of the upper triangle of an n x m matrix.
+
+    >>> import pyarr as pa
+    >>> pa.triu_indices(2)
+    (array([0, 0, 1]), array([0, 1, 1]))
+    """
     return _wrap(numpy.triu_indices(n, k, m))
 
 
 def tril_indices_from(arr, k=0):
-    """`tril_indices` for a matrix of the shape of `arr`."""
+    """`tril_indices` for a matrix of the shape of `arr`.
+
+    >>> import pyarr as pa
+    >>> pa.tril_indices_from(pa.zeros((2, 2)))
+    (array([0, 1, 1]), array([0, 0, 1]))
+    """
     return tril_indices(arr.shape[-2], k, arr.shape[-1])
 
 
 def triu_indices_from(arr, k=0):
-    """`triu_indices` for a matrix of the shape of `arr`."""
+    """`triu_indices` for a matrix of the shape of `arr`.
+
+    >>> import pyarr as pa
+    >>> pa.triu_indices_from(pa.zeros((2, 2)))
+    (array([0, 0, 1]), array([0, 1, 1]))
+    """
     return triu_indices(arr.shape[-2], k, arr.shape[-1])
 
 
 def diag_indices(n, ndim=2):
-    """The indices of the main diagonal of an array with `ndim` axes of size n."""
+    """The indices of the main diagonal of an array with `ndim` axes of size n.
+
+    >>> import pyarr as pa
+    >>> pa.diag_indices(2)
+    (array([0, 1]), array([0, 1]))
+    """
     return _wrap(numpy.diag_indices(n, ndim))
 
 
 def diag_indices_from(arr):
-    """`diag_indices` for the shape of `arr`."""
+    """`diag_indices` for the shape of `arr`.
+
+    >>> import pyarr as pa
+    >>> pa.diag_indices_from(pa.zeros((2, 2)))
+    (array([0, 1]), array([0, 1]))
+    """
     if len(set(arr.shape)) != 1 or arr.ndim < 2:
         raise ValueError("All dimensions of input must be of equal length")
     return diag_indices(arr.shape[0], arr.ndim)
 
 
 def unravel_index(indices, shape, order="C"):
-    """Indices into the flattened array as one index array for each axis."""
+    """Indices into the flattened array as one index array for each axis.
+
+    >>> import pyarr as pa
+    >>> pa.unravel_index([3], (2, 2))
+    (array([1]), array([1]))
+    """
     return _wrap(numpy.unravel_index(numpy.asarray(indices), shape, order))
 
 
 def ravel_multi_index(multi_index, dims, mode="raise", order="C"):
-    """Index arrays as indices into the flattened array."""
+    """Index arrays as indices into the flattened array.
+
+    >>> import pyarr as pa
+    >>> pa.ravel_multi_index(([1], [1]), (2, 2))
+    array([3])
+    """
     index = tuple(numpy.asarray(one) for one in multi_index)
     return _wrap(numpy.ravel_multi_index(index, dims, mode, order))
 
 
 def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
-    """Numbers whose logarithms are spaced evenly, from base**start to base**stop."""
+    """Numbers whose logarithms are spaced evenly, from base**start to base**stop.
+
+    >>> import pyarr as pa
+    >>> pa.logspace(0, 2, 3)
+    array([  1.,  10., 100.])
+    """
     exponents = _core.linspace(start, stop, num, endpoint=endpoint)
     if axis and exponents.ndim > 1:
         exponents = moveaxis(exponents, 0, axis)
@@ -122,12 +196,23 @@ def logspace(start, stop, num=50, endpoint=True, base=10.0, dtype=None, axis=0):
 
 
 def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
-    """Numbers in geometric progression from start to stop."""
+    """Numbers in geometric progression from start to stop.
+
+    >>> import pyarr as pa
+    >>> pa.geomspace(1, 4, 3)
+    array([1., 2., 4.])
+    """
     return _wrap(numpy.geomspace(plain(start), plain(stop), num, endpoint, dtype, axis))
 
 
 def fromfunction(function, shape, *, dtype=float, **kwargs):
-    """`function` of the index arrays of a grid of this shape."""
+    """`function` of the index arrays of a grid of this shape.
+
+    >>> import pyarr as pa
+    >>> pa.fromfunction(lambda i, j: i + j, (2, 2))
+    array([[0., 1.],
+           [1., 2.]])
+    """
     return function(*indices(shape, dtype), **kwargs)
 
 

@@ -7,12 +7,18 @@ import numpy
 
 from pyarr import _core
 from pyarr._args import along, array_of, axis_of, common, finish
-from pyarr._core import concatenate, nonzero, take
-from pyarr.manipulation import broadcast_arrays, ravel, stack
+from pyarr._core import concatenate, nonzero, stack, take
+from pyarr.manipulation import broadcast_arrays, ravel
 
 
 def argwhere(a):
-    """The indices of the elements that are not zero, one row for each."""
+    """The indices of the elements that are not zero, one row for each.
+
+    >>> import pyarr as pa
+    >>> pa.argwhere([[0, 1], [2, 0]])
+    array([[0, 1],
+           [1, 0]])
+    """
     a = array_of(a)
     if a.ndim == 0:
         count = int(bool(a))
@@ -22,14 +28,20 @@ def argwhere(a):
 
 
 def flatnonzero(a):
-    """The indices of the nonzero elements of the flattened array."""
+    """The indices of the nonzero elements of the flattened array.
+
+    >>> import pyarr as pa
+    >>> pa.flatnonzero([[0, 1], [2, 0]])
+    array([1, 2])
+    """
     return nonzero(ravel(a))[0]
 
 
 def take_along_axis(arr, indices, axis=-1):
     """For each line along `axis` the elements at that line's own indices.
 
-    >>> take_along_axis([[3, 1, 2]], [[1, 2, 0]], axis=1).tolist()
+    >>> import pyarr as pa
+    >>> pa.take_along_axis([[3, 1, 2]], [[1, 2, 0]], axis=1).tolist()
     [[1, 2, 3]]
     """
     arr, indices, axis = _along_operands(arr, indices, axis)
@@ -61,7 +73,15 @@ def _along_operands(arr, indices, axis):
 
 
 def put_along_axis(arr, indices, values, axis):
-    """Set, in place, for each line along `axis` the elements at its own indices."""
+    """Set, in place, for each line along `axis` the elements at its own indices.
+
+    >>> import pyarr as pa
+    >>> x = pa.zeros((2, 2))
+    >>> pa.put_along_axis(x, [[1], [0]], 5.0, 1)
+    >>> x
+    array([[0., 5.],
+           [5., 0.]])
+    """
     target = arr
     arr, indices, axis = _along_operands(arr, indices, axis)
     if target.ndim != arr.ndim:
@@ -79,7 +99,14 @@ def put_along_axis(arr, indices, values, axis):
 
 
 def put(a, ind, v, mode="raise"):
-    """Set, in place, elements at indices of the flattened array; `v` repeats."""
+    """Set, in place, elements at indices of the flattened array; `v` repeats.
+
+    >>> import pyarr as pa
+    >>> x = pa.zeros(3)
+    >>> pa.put(x, [0, 2], [5.0, 6.0])
+    >>> x
+    array([5., 0., 6.])
+    """
     indices = _indices(ravel(ind), a.size, mode)
     values = ravel(v)
     if indices.size == 0:
@@ -114,7 +141,14 @@ def _indices(indices, size, mode):
 
 
 def putmask(a, mask, values):
-    """Set, in place, the elements where the mask is true; `values` repeat by place."""
+    """Set, in place, the elements where the mask is true; `values` repeat by place.
+
+    >>> import pyarr as pa
+    >>> x = pa.arange(4)
+    >>> pa.putmask(x, x > 1, -1)
+    >>> x
+    array([ 0,  1, -1, -1])
+    """
     values = ravel(values)
     if values.size:
         filled = values[_core.arange(a.size) % values.size].reshape(a.shape)
@@ -122,7 +156,14 @@ def putmask(a, mask, values):
 
 
 def place(arr, mask, vals):
-    """Set, in place, the elements where the mask is true to `vals` in order."""
+    """Set, in place, the elements where the mask is true to `vals` in order.
+
+    >>> import pyarr as pa
+    >>> x = pa.arange(4)
+    >>> pa.place(x, x > 1, [8, 9])
+    >>> x
+    array([0, 1, 8, 9])
+    """
     found = flatnonzero(mask)
     if found.size and array_of(vals).size == 0:
         raise ValueError("Cannot insert from an empty array!")
@@ -130,7 +171,14 @@ def place(arr, mask, vals):
 
 
 def copyto(dst, src, casting="same_kind", where=True):
-    """Copy `src` into `dst` where `where` is true, broadcasting both."""
+    """Copy `src` into `dst` where `where` is true, broadcasting both.
+
+    >>> import pyarr as pa
+    >>> x = pa.zeros(2)
+    >>> pa.copyto(x, 3.0, where=[True, False])
+    >>> x
+    array([3., 0.])
+    """
     src = array_of(src)
     if not numpy.can_cast(src.dtype, dst.dtype, casting):
         raise TypeError(
@@ -141,7 +189,12 @@ def copyto(dst, src, casting="same_kind", where=True):
 
 
 def choose(a, choices, out=None, mode="raise"):
-    """From each place of the arrays `choices` the element of the one that `a` names."""
+    """From each place of the arrays `choices` the element of the one that `a` names.
+
+    >>> import pyarr as pa
+    >>> pa.choose([0, 1], [[1, 2], [3, 4]])
+    array([1, 4])
+    """
     a = array_of(a)
     if a.dtype.kind not in "iub":
         raise TypeError(
@@ -158,7 +211,13 @@ def choose(a, choices, out=None, mode="raise"):
 
 
 def select(condlist, choicelist, default=0):
-    """From each place the choice of the first condition that is true there."""
+    """From each place the choice of the first condition that is true there.
+
+    >>> import pyarr as pa
+    >>> x = pa.arange(4)
+    >>> pa.select([x > 2, x > 0], [x, 10 * x])
+    array([ 0, 10, 20,  3])
+    """
     if len(condlist) != len(choicelist):
         raise ValueError("list of cases must be same length as list of conditions")
     if len(condlist) == 0:
@@ -179,7 +238,13 @@ def select(condlist, choicelist, default=0):
 
 
 def compress(condition, a, axis=None, out=None):
-    """The slices along `axis` for which the 1-d condition is true."""
+    """The slices along `axis` for which the 1-d condition is true.
+
+    >>> import pyarr as pa
+    >>> pa.compress([True, False], [[1, 2], [3, 4]], axis=1)
+    array([[1],
+           [3]])
+    """
     condition = array_of(condition)
     if condition.ndim != 1:
         raise ValueError("condition must be a 1-d array")
@@ -187,12 +252,22 @@ def compress(condition, a, axis=None, out=None):
 
 
 def extract(condition, arr):
-    """The elements of the flattened array where the condition is true."""
+    """The elements of the flattened array where the condition is true.
+
+    >>> import pyarr as pa
+    >>> pa.extract([True, False, True], [1, 2, 3])
+    array([1, 3])
+    """
     return take(ravel(arr), flatnonzero(condition))
 
 
 def delete(arr, obj, axis=None):
-    """A copy without the slices `obj` (index, indices, mask or slice) of an axis."""
+    """A copy without the slices `obj` (index, indices, mask or slice) of an axis.
+
+    >>> import pyarr as pa
+    >>> pa.delete([1, 2, 3], 1)
+    array([1, 3])
+    """
     arr = array_of(arr)
     if axis is None:
         arr, axis = arr.reshape(-1), 0
@@ -207,14 +282,24 @@ def delete(arr, obj, axis=None):
 
 
 def append(arr, values, axis=None):
-    """A copy with `values` added at the end of an axis (default: of the flat array)."""
+    """A copy with `values` added at the end of an axis (default: of the flat array).
+
+    >>> import pyarr as pa
+    >>> pa.append([1, 2], [3])
+    array([1, 2, 3])
+    """
     if axis is None:
         return concatenate([ravel(arr), ravel(values)], 0)
     return concatenate([arr, values], axis)
 
 
 def insert(arr, obj, values, axis=None):
-    """A copy with `values` put in before the places `obj` of an axis."""
+    """A copy with `values` put in before the places `obj` of an axis.
+
+    >>> import pyarr as pa
+    >>> pa.insert([1, 2], 1, 9)
+    array([1, 9, 2])
+    """
     arr = array_of(arr)
     if axis is None:
         arr, axis = arr.reshape(-1), 0
@@ -281,6 +366,10 @@ def unique(
     """The different elements in order, or slices of an axis; differentiable.
 
     As numpy.unique also the first indices, the inverse and the counts on request.
+
+    >>> import pyarr as pa
+    >>> pa.unique([3, 1, 3])
+    array([1, 3])
     """
     ar = array_of(ar)
     host = numpy.asarray(ar.detach())

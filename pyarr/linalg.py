@@ -79,7 +79,8 @@ def cholesky(a, /, *, upper=False):
 
     Reads one triangle of `a`. LinAlgError when it is not positive definite.
 
-    >>> cholesky([[4.0, 0.0], [0.0, 9.0]]).tolist()
+    >>> import pyarr as pa
+    >>> pa.linalg.cholesky([[4.0, 0.0], [0.0, 9.0]]).tolist()
     [[2.0, 0.0], [0.0, 3.0]]
     """
     a = _square(a)
@@ -104,7 +105,8 @@ def solve(a, b):
 
     LinAlgError for a singular matrix, ValueError for sizes that do not fit.
 
-    >>> solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0]).tolist()
+    >>> import pyarr as pa
+    >>> pa.linalg.solve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0]).tolist()
     [1.0, 1.0]
     """
     a, b, vector = _right_hand_side(a, b)
@@ -117,6 +119,10 @@ def solve_triangular(a, b, trans=0, lower=False, unit_diagonal=False):
 
     `trans` 0 or "N" takes a itself, 1 or "T" its transpose, 2 or "C" its adjoint.
     LinAlgError for a zero on the diagonal.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.solve_triangular([[2.0, 0.0], [1.0, 1.0]], [2.0, 3.0], lower=True)
+    array([1., 2.])
     """
     a, b, vector = _right_hand_side(a, b)
     mode = {"N": 0, "T": 1, "C": 2}.get(trans, trans)
@@ -128,7 +134,13 @@ def solve_triangular(a, b, trans=0, lower=False, unit_diagonal=False):
 
 
 def inv(a):
-    """The inverse matrix; LinAlgError when it is singular."""
+    """The inverse matrix; LinAlgError when it is singular.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.inv([[2.0, 0.0], [0.0, 4.0]])
+    array([[0.5 , 0.  ],
+           [0.  , 0.25]])
+    """
     return _core.apply("inv", _square(a))
 
 
@@ -136,13 +148,22 @@ def slogdet(a):
     """The sign (or phase) and the log of the absolute value of the determinant.
 
     A singular matrix gives (0, -inf).
+
+    >>> import pyarr as pa
+    >>> pa.linalg.slogdet([[1.0, 0.0], [0.0, -1.0]]).sign
+    array(-1.)
     """
     a = _square(a)
     return SlogdetResult(_core.apply("det_sign", a), _core.apply("det_logabs", a))
 
 
 def det(a):
-    """The determinant. Up to 3 x 3 its derivative exists for singular matrices too."""
+    """The determinant. Up to 3 x 3 its derivative exists for singular matrices too.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.det([[1.0, 2.0], [3.0, 4.0]])
+    array(-2.)
+    """
     a = _square(a)
     n = a.shape[-1]
     if 0 < n <= 3:
@@ -176,17 +197,32 @@ def eigh(a, UPLO="L"):
     """Eigenvalues, ascending, and eigenvectors in columns of a Hermitian matrix.
 
     Reads one triangle. The derivative of the vectors exists for distinct eigenvalues.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.eigh([[1.0, 0.0], [0.0, 3.0]]).eigenvalues
+    array([1., 3.])
     """
     return EighResult(*_eigh(a, UPLO))
 
 
 def eigvalsh(a, UPLO="L"):
-    """The eigenvalues of a Hermitian matrix, ascending."""
+    """The eigenvalues of a Hermitian matrix, ascending.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.eigvalsh([[1.0, 0.0], [0.0, 3.0]])
+    array([1., 3.])
+    """
     return _eigh(a, UPLO)[0]
 
 
 def matrix_power(a, n):
-    """The n-th power of a square matrix; a negative n inverts it first."""
+    """The n-th power of a square matrix; a negative n inverts it first.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.matrix_power([[1, 1], [0, 1]], 3)
+    array([[1, 3],
+           [0, 1]])
+    """
     a = array_of(a)
     if a.ndim < 2:
         raise LinAlgError(
@@ -251,6 +287,10 @@ def lstsq(a, b, rcond=None):
     singular values of `a`, as numpy.linalg.lstsq.
 
     Differentiable in `a` and `b` for matrices of full rank (LinAlgError else).
+
+    >>> import pyarr as pa
+    >>> pa.round(pa.linalg.lstsq([[1.0], [1.0]], [1.0, 3.0])[0], 6)
+    array([2.])
     """
     a, b = common([inexact(a), inexact(b)])
     x, residuals, rank, values = numpy.linalg.lstsq(plain(a), plain(b), rcond)
@@ -268,7 +308,12 @@ def lstsq(a, b, rcond=None):
 
 
 def pinv(a, rcond=None, hermitian=False, *, rtol=None):
-    """The pseudo-inverse; differentiable at full rank (LinAlgError else)."""
+    """The pseudo-inverse; differentiable at full rank (LinAlgError else).
+
+    >>> import pyarr as pa
+    >>> pa.round(pa.linalg.pinv([[2.0], [0.0]]), 6)
+    array([[0.5, 0. ]])
+    """
     a = inexact(a)
     if not _is_differentiated(a):
         arguments = {"hermitian": hermitian}
@@ -283,14 +328,24 @@ def pinv(a, rcond=None, hermitian=False, *, rtol=None):
 
 
 def matrix_rank(A, tol=None, hermitian=False, *, rtol=None):
-    """The number of singular values above the tolerance."""
+    """The number of singular values above the tolerance.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.matrix_rank([[1.0, 2.0], [2.0, 4.0]])
+    array(1)
+    """
     arguments = {} if rtol is None else {"rtol": plain(rtol)}
     rank = numpy.linalg.matrix_rank(plain(A), plain(tol), hermitian, **arguments)
     return _core.asarray(rank)
 
 
 def multi_dot(arrays, *, out=None):
-    """The product of several matrices in the cheapest order; ends may be vectors."""
+    """The product of several matrices in the cheapest order; ends may be vectors.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.multi_dot([[[1, 2]], [[3], [4]], [[5]]])
+    array([[55]])
+    """
     arrays = [array_of(one) for one in arrays]
     if len(arrays) < 2:
         raise ValueError("Expecting at least two arrays.")
@@ -339,7 +394,12 @@ def _chain(arrays):
 
 
 def tensorsolve(a, b, axes=None):
-    """The x with tensordot(a, x, x.ndim) = b."""
+    """The x with tensordot(a, x, x.ndim) = b.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.tensorsolve([[2.0, 0.0], [0.0, 4.0]], [2.0, 4.0])
+    array([1., 1.])
+    """
     a, b = array_of(a), array_of(b)
     if axes is not None:
         rest = [i for i in range(a.ndim) if i not in axes]
@@ -354,7 +414,13 @@ def tensorsolve(a, b, axes=None):
 
 
 def tensorinv(a, ind=2):
-    """The inverse of `a` as a map by tensordot over its first `ind` axes."""
+    """The inverse of `a` as a map by tensordot over its first `ind` axes.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.tensorinv([[2.0, 0.0], [0.0, 4.0]], 1)
+    array([[0.5 , 0.  ],
+           [0.  , 0.25]])
+    """
     a = array_of(a)
     if ind <= 0:
         raise ValueError("Invalid ind argument.")
@@ -363,12 +429,22 @@ def tensorinv(a, ind=2):
 
 
 def diagonal(x, /, *, offset=0):
-    """The diagonals of the last two axes, as a read-only view."""
+    """The diagonals of the last two axes, as a read-only view.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.diagonal([[1, 2], [3, 4]])
+    array([1, 4])
+    """
     return _core.diagonal(x, offset, -2, -1)
 
 
 def trace(x, /, *, offset=0, dtype=None):
-    """The sum along the diagonals of the last two axes."""
+    """The sum along the diagonals of the last two axes.
+
+    >>> import pyarr as pa
+    >>> pa.linalg.trace([[1, 2], [3, 4]])
+    array(5)
+    """
     return _core.sum(diagonal(x, offset=offset), -1, dtype=dtype)
 
 

@@ -9,7 +9,7 @@ import operator
 import numpy
 
 from pyarr import _core
-from pyarr._args import along, array_of, axes_of, axis_of, common, finish
+from pyarr._args import along, array_of, axes_of, axis_of, common
 from pyarr._core import concatenate
 
 broadcast_shapes = numpy.broadcast_shapes
@@ -21,7 +21,8 @@ def reshape(a, /, shape, order="C", *, copy=None):
     One size may be -1. `order` "F" counts with the first index running fastest;
     `copy` True copies always, False raises ValueError where a copy would be needed.
 
-    >>> reshape([1, 2, 3, 4], (2, -1)).tolist()
+    >>> import pyarr as pa
+    >>> pa.reshape([1, 2, 3, 4], (2, -1)).tolist()
     [[1, 2], [3, 4]]
     """
     a = array_of(a)
@@ -43,12 +44,22 @@ def reshape(a, /, shape, order="C", *, copy=None):
 
 
 def copy(a, order="K", subok=False):
-    """A copy that owns its memory; differentiable."""
+    """A copy that owns its memory; differentiable.
+
+    >>> import pyarr as pa
+    >>> pa.copy([1.0, 2.0])
+    array([1., 2.])
+    """
     return array_of(a).copy(order)
 
 
 def ravel(a, order="C"):
-    """The elements as one axis: a view where the memory allows it."""
+    """The elements as one axis: a view where the memory allows it.
+
+    >>> import pyarr as pa
+    >>> pa.ravel([[1, 2], [3, 4]])
+    array([1, 2, 3, 4])
+    """
     a = array_of(a)
     if order == "K":
         order = "A"
@@ -56,7 +67,13 @@ def ravel(a, order="C"):
 
 
 def transpose(a, axes=None):
-    """A view with the axes in the given order, reversed by default."""
+    """A view with the axes in the given order, reversed by default.
+
+    >>> import pyarr as pa
+    >>> pa.transpose([[1, 2], [3, 4]])
+    array([[1, 3],
+           [2, 4]])
+    """
     a = array_of(a)
     return a.T if axes is None else a.transpose(tuple(axes))
 
@@ -65,7 +82,13 @@ permute_dims = transpose
 
 
 def swapaxes(a, axis1, axis2):
-    """A view with two axes exchanged."""
+    """A view with two axes exchanged.
+
+    >>> import pyarr as pa
+    >>> pa.swapaxes([[1, 2], [3, 4]], 0, 1)
+    array([[1, 3],
+           [2, 4]])
+    """
     a = array_of(a)
     axis1, axis2 = axis_of(axis1, a.ndim), axis_of(axis2, a.ndim)
     order = list(range(a.ndim))
@@ -74,7 +97,13 @@ def swapaxes(a, axis1, axis2):
 
 
 def matrix_transpose(x, /):
-    """A view with the last two axes exchanged."""
+    """A view with the last two axes exchanged.
+
+    >>> import pyarr as pa
+    >>> pa.matrix_transpose([[1, 2], [3, 4]])
+    array([[1, 3],
+           [2, 4]])
+    """
     x = array_of(x)
     if x.ndim < 2:
         raise ValueError(
@@ -84,7 +113,12 @@ def matrix_transpose(x, /):
 
 
 def moveaxis(a, source, destination):
-    """A view with the axes `source` moved to the places `destination`."""
+    """A view with the axes `source` moved to the places `destination`.
+
+    >>> import pyarr as pa
+    >>> pa.moveaxis(pa.zeros((2, 3, 4)), 0, -1).shape
+    (3, 4, 2)
+    """
     a = array_of(a)
     source, destination = axes_of(source, a.ndim), axes_of(destination, a.ndim)
     if len(source) != len(destination):
@@ -98,7 +132,12 @@ def moveaxis(a, source, destination):
 
 
 def rollaxis(a, axis, start=0):
-    """A view with `axis` moved in front of `start`."""
+    """A view with `axis` moved in front of `start`.
+
+    >>> import pyarr as pa
+    >>> pa.rollaxis(pa.zeros((2, 3, 4)), 2).shape
+    (4, 2, 3)
+    """
     a = array_of(a)
     axis = axis_of(axis, a.ndim)
     start = axis_of(start, a.ndim + 1)
@@ -108,7 +147,8 @@ def rollaxis(a, axis, start=0):
 def expand_dims(a, axis):
     """A view with new axes of size 1 at the places `axis` of the result.
 
-    >>> expand_dims([1.0, 2.0], (0, 2)).shape
+    >>> import pyarr as pa
+    >>> pa.expand_dims([1.0, 2.0], (0, 2)).shape
     (1, 2, 1)
     """
     a = array_of(a)
@@ -120,7 +160,12 @@ def expand_dims(a, axis):
 
 
 def squeeze(a, axis=None):
-    """A view without axes of size 1 (all of them, or those of `axis`)."""
+    """A view without axes of size 1 (all of them, or those of `axis`).
+
+    >>> import pyarr as pa
+    >>> pa.squeeze([[1, 2]])
+    array([1, 2])
+    """
     a = array_of(a)
     if axis is None:
         axes = [i for i, size in enumerate(a.shape) if size == 1]
@@ -139,19 +184,34 @@ def _each(arrays, change):
 
 
 def atleast_1d(*arys):
-    """Arrays of at least one dimension; 0-d ones get shape (1,)."""
+    """Arrays of at least one dimension; 0-d ones get shape (1,).
+
+    >>> import pyarr as pa
+    >>> pa.atleast_1d(3.0)
+    array([3.])
+    """
     return _each(arys, lambda x: x.reshape((1,)) if x.ndim == 0 else x)
 
 
 def atleast_2d(*arys):
-    """Arrays of at least two dimensions; missing ones come in front."""
+    """Arrays of at least two dimensions; missing ones come in front.
+
+    >>> import pyarr as pa
+    >>> pa.atleast_2d([1, 2])
+    array([[1, 2]])
+    """
     return _each(
         arys, lambda x: x if x.ndim > 1 else x.reshape((1,) * (2 - x.ndim) + x.shape)
     )
 
 
 def atleast_3d(*arys):
-    """Arrays of at least three dimensions: (n,) gives (1, n, 1), (m, n) (m, n, 1)."""
+    """Arrays of at least three dimensions: (n,) gives (1, n, 1), (m, n) (m, n, 1).
+
+    >>> import pyarr as pa
+    >>> pa.atleast_3d([1, 2]).shape
+    (1, 2, 1)
+    """
     shapes = {0: lambda s: (1, 1, 1), 1: lambda s: (1, *s, 1), 2: lambda s: (*s, 1)}
     return _each(
         arys, lambda x: x if x.ndim > 2 else x.reshape(shapes[x.ndim](x.shape))
@@ -159,7 +219,12 @@ def atleast_3d(*arys):
 
 
 def broadcast_arrays(*args, subok=False):
-    """Views of all arguments in their common shape, as a tuple."""
+    """Views of all arguments in their common shape, as a tuple.
+
+    >>> import pyarr as pa
+    >>> [x.shape for x in pa.broadcast_arrays([1, 2], [[1], [2], [3]])]
+    [(3, 2), (3, 2)]
+    """
     arrays = [array_of(one) for one in args]
     shape = broadcast_shapes(*(one.shape for one in arrays))
     return tuple(
@@ -187,38 +252,47 @@ def _operands(arrays, dtype, casting):
     return [one.astype(dtype) for one in arrays]
 
 
-def stack(arrays, axis=0, out=None, *, dtype=None, casting="same_kind"):
-    """Arrays of one shape as slices of a new axis.
-
-    >>> stack([[1, 2], [3, 4]], axis=1).tolist()
-    [[1, 3], [2, 4]]
-    """
-    arrays = _operands(arrays, dtype, casting)
-    if any(one.shape != arrays[0].shape for one in arrays):
-        raise ValueError("all input arrays must have the same shape")
-    axis = axis_of(axis, arrays[0].ndim + 1)
-    return finish(concatenate([expand_dims(one, axis) for one in arrays], axis), out)
-
-
 def vstack(tup, *, dtype=None, casting="same_kind"):
-    """Rows on top of each other; 1-d arrays are rows."""
+    """Rows on top of each other; 1-d arrays are rows.
+
+    >>> import pyarr as pa
+    >>> pa.vstack([[1, 2], [3, 4]])
+    array([[1, 2],
+           [3, 4]])
+    """
     arrays = [atleast_2d(one) for one in _operands(tup, dtype, casting)]
     return concatenate(arrays, 0)
 
 
 def hstack(tup, *, dtype=None, casting="same_kind"):
-    """Arrays beside each other: along axis 1, or 0 for 1-d arrays."""
+    """Arrays beside each other: along axis 1, or 0 for 1-d arrays.
+
+    >>> import pyarr as pa
+    >>> pa.hstack([[1, 2], [3]])
+    array([1, 2, 3])
+    """
     arrays = [atleast_1d(one) for one in _operands(tup, dtype, casting)]
     return concatenate(arrays, 0 if arrays[0].ndim == 1 else 1)
 
 
 def dstack(tup):
-    """Arrays behind each other along the third axis."""
+    """Arrays behind each other along the third axis.
+
+    >>> import pyarr as pa
+    >>> pa.dstack([[1, 2], [3, 4]]).shape
+    (1, 2, 2)
+    """
     return concatenate([atleast_3d(one) for one in tup], 2)
 
 
 def column_stack(tup):
-    """1-d arrays as columns, 2-d arrays as they are, side by side."""
+    """1-d arrays as columns, 2-d arrays as they are, side by side.
+
+    >>> import pyarr as pa
+    >>> pa.column_stack([[1, 2], [3, 4]])
+    array([[1, 3],
+           [2, 4]])
+    """
     arrays = [array_of(one) for one in tup]
     return concatenate([x if x.ndim > 1 else x.reshape((-1, 1)) for x in arrays], 1)
 
@@ -227,6 +301,10 @@ def block(arrays):
     """An array put together from nested lists of blocks.
 
     The innermost lists join along the last axis, the next along the one before.
+
+    >>> import pyarr as pa
+    >>> pa.block([[pa.ones((1, 1)), pa.zeros((1, 2))]])
+    array([[1., 0., 0.]])
     """
 
     def depth_of(part):
@@ -257,7 +335,12 @@ def block(arrays):
 
 
 def array_split(ary, indices_or_sections, axis=0):
-    """A list of views of the parts along an axis, the first ones longer if need be."""
+    """A list of views of the parts along an axis, the first ones longer if need be.
+
+    >>> import pyarr as pa
+    >>> pa.array_split([1, 2, 3], 2)
+    [array([1, 2]), array([3])]
+    """
     ary = array_of(ary)
     axis = axis_of(axis, ary.ndim)
     size = ary.shape[axis]
@@ -276,7 +359,12 @@ def array_split(ary, indices_or_sections, axis=0):
 
 
 def split(ary, indices_or_sections, axis=0):
-    """Views of equal parts, or of the parts between indices; ValueError if unequal."""
+    """Views of equal parts, or of the parts between indices; ValueError if unequal.
+
+    >>> import pyarr as pa
+    >>> pa.split([1, 2, 3, 4], [1, 3])
+    [array([1]), array([2, 3]), array([4])]
+    """
     ary = array_of(ary)
     if not hasattr(indices_or_sections, "__len__"):
         sections = operator.index(indices_or_sections)
@@ -286,7 +374,14 @@ def split(ary, indices_or_sections, axis=0):
 
 
 def hsplit(ary, indices_or_sections):
-    """Parts along axis 1, or 0 of a 1-d array."""
+    """Parts along axis 1, or 0 of a 1-d array.
+
+    >>> import pyarr as pa
+    >>> pa.hsplit([[1, 2], [3, 4]], 2)
+    [array([[1],
+           [3]]), array([[2],
+           [4]])]
+    """
     ary = array_of(ary)
     if ary.ndim == 0:
         raise ValueError("hsplit only works on arrays of 1 or more dimensions")
@@ -294,7 +389,12 @@ def hsplit(ary, indices_or_sections):
 
 
 def vsplit(ary, indices_or_sections):
-    """Parts along axis 0."""
+    """Parts along axis 0.
+
+    >>> import pyarr as pa
+    >>> pa.vsplit([[1, 2], [3, 4]], 2)
+    [array([[1, 2]]), array([[3, 4]])]
+    """
     ary = array_of(ary)
     if ary.ndim < 2:
         raise ValueError("vsplit only works on arrays of 2 or more dimensions")
@@ -302,7 +402,12 @@ def vsplit(ary, indices_or_sections):
 
 
 def dsplit(ary, indices_or_sections):
-    """Parts along axis 2."""
+    """Parts along axis 2.
+
+    >>> import pyarr as pa
+    >>> len(pa.dsplit(pa.zeros((1, 2, 4)), 2))
+    2
+    """
     ary = array_of(ary)
     if ary.ndim < 3:
         raise ValueError("dsplit only works on arrays of 3 or more dimensions")
@@ -310,7 +415,12 @@ def dsplit(ary, indices_or_sections):
 
 
 def unstack(x, /, *, axis=0):
-    """The slices along an axis, as a tuple of views."""
+    """The slices along an axis, as a tuple of views.
+
+    >>> import pyarr as pa
+    >>> pa.unstack([[1, 2], [3, 4]])
+    (array([1, 2]), array([3, 4]))
+    """
     x = array_of(x)
     if x.ndim == 0:
         raise ValueError("Input array must be at least 1-d.")

@@ -8,7 +8,7 @@ import numpy
 
 from pyarr import _core, order, reductions
 from pyarr._args import NOT_GIVEN, array_of, axes_of, complex_of, finish, safe_sqrt
-from pyarr.manipulation import stack
+from pyarr._core import stack
 
 
 def _masked(a, fill):
@@ -21,38 +21,68 @@ def _masked(a, fill):
 
 
 def nansum(a, axis=None, dtype=None, out=None, keepdims=False):
-    """The sum, NaN counting as 0."""
+    """The sum, NaN counting as 0.
+
+    >>> import pyarr as pa
+    >>> pa.nansum([1.0, pa.nan, 3.0])
+    array(4.)
+    """
     return finish(
         _core.sum(_masked(a, 0)[0], axis=axis, dtype=dtype, keepdims=keepdims), out
     )
 
 
 def nanprod(a, axis=None, dtype=None, out=None, keepdims=False):
-    """The product, NaN counting as 1."""
+    """The product, NaN counting as 1.
+
+    >>> import pyarr as pa
+    >>> pa.nanprod([1.0, pa.nan, 3.0])
+    array(3.)
+    """
     return finish(
         _core.prod(_masked(a, 1)[0], axis=axis, dtype=dtype, keepdims=keepdims), out
     )
 
 
 def nancumsum(a, axis=None, dtype=None, out=None):
-    """The cumulative sum, NaN counting as 0."""
+    """The cumulative sum, NaN counting as 0.
+
+    >>> import pyarr as pa
+    >>> pa.nancumsum([1.0, pa.nan, 3.0])
+    array([1., 1., 4.])
+    """
     return _core.cumsum(_masked(a, 0)[0], axis, dtype, out)
 
 
 def nancumprod(a, axis=None, dtype=None, out=None):
-    """The cumulative product, NaN counting as 1."""
+    """The cumulative product, NaN counting as 1.
+
+    >>> import pyarr as pa
+    >>> pa.nancumprod([1.0, pa.nan, 3.0])
+    array([1., 1., 3.])
+    """
     return _core.cumprod(_masked(a, 1)[0], axis, dtype, out)
 
 
 def nanmean(a, axis=None, dtype=None, out=None, keepdims=False):
-    """The mean of the elements that are not NaN."""
+    """The mean of the elements that are not NaN.
+
+    >>> import pyarr as pa
+    >>> pa.nanmean([1.0, pa.nan, 3.0])
+    array(2.)
+    """
     a, good = _masked(a, 0)
     where = NOT_GIVEN if good is None else good
     return reductions.mean(a, axis, dtype, out, keepdims, where=where)
 
 
 def nanvar(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
-    """The variance of the elements that are not NaN."""
+    """The variance of the elements that are not NaN.
+
+    >>> import pyarr as pa
+    >>> pa.nanvar([1.0, pa.nan, 3.0])
+    array(1.)
+    """
     a, good = _masked(a, 0)
     where = NOT_GIVEN if good is None else good
     result = reductions.var(a, axis, dtype, None, ddof, keepdims, where=where)
@@ -63,7 +93,12 @@ def nanvar(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
 
 
 def nanstd(a, axis=None, dtype=None, out=None, ddof=0, keepdims=False):
-    """The standard deviation of the elements that are not NaN."""
+    """The standard deviation of the elements that are not NaN.
+
+    >>> import pyarr as pa
+    >>> pa.nanstd([1.0, pa.nan, 3.0])
+    array(1.)
+    """
     return finish(safe_sqrt(nanvar(a, axis, dtype, None, ddof, keepdims)), out)
 
 
@@ -77,12 +112,22 @@ def _extreme(name, a, axis, out, keepdims, fill):
 
 
 def nanmin(a, axis=None, out=None, keepdims=False):
-    """The least element that is not NaN."""
+    """The least element that is not NaN.
+
+    >>> import pyarr as pa
+    >>> pa.nanmin([1.0, pa.nan, 3.0])
+    array(1.)
+    """
     return _extreme("min", a, axis, out, keepdims, numpy.inf)
 
 
 def nanmax(a, axis=None, out=None, keepdims=False):
-    """The greatest element that is not NaN."""
+    """The greatest element that is not NaN.
+
+    >>> import pyarr as pa
+    >>> pa.nanmax([1.0, pa.nan, 3.0])
+    array(3.)
+    """
     return _extreme("max", a, axis, out, keepdims, -numpy.inf)
 
 
@@ -94,12 +139,22 @@ def _arg_extreme(name, a, axis, out, keepdims, fill):
 
 
 def nanargmin(a, axis=None, out=None, *, keepdims=False):
-    """The index of the least element that is not NaN; ValueError where all are."""
+    """The index of the least element that is not NaN; ValueError where all are.
+
+    >>> import pyarr as pa
+    >>> pa.nanargmin([1.0, pa.nan, 3.0])
+    array(0)
+    """
     return _arg_extreme("argmin", a, axis, out, keepdims, numpy.inf)
 
 
 def nanargmax(a, axis=None, out=None, *, keepdims=False):
-    """The index of the greatest element that is not NaN; ValueError where all are."""
+    """The index of the greatest element that is not NaN; ValueError where all are.
+
+    >>> import pyarr as pa
+    >>> pa.nanargmax([1.0, pa.nan, 3.0])
+    array(2)
+    """
     return _arg_extreme("argmax", a, axis, out, keepdims, -numpy.inf)
 
 
@@ -130,7 +185,12 @@ def _kept(result, a, axes, keepdims, lead=()):
 def nanquantile(
     a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False
 ):
-    """The quantile of the elements that are not NaN, as `quantile`."""
+    """The quantile of the elements that are not NaN, as `quantile`.
+
+    >>> import pyarr as pa
+    >>> pa.nanquantile([1.0, pa.nan, 3.0], 0.25)
+    array(1.5)
+    """
     q = numpy.asarray(q, dtype=float)
     if not numpy.all((q >= 0) & (q <= 1)):
         raise ValueError("Quantiles must be in the range [0, 1]")
@@ -153,13 +213,23 @@ def nanquantile(
 def nanpercentile(
     a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False
 ):
-    """`nanquantile` with q in percent."""
+    """`nanquantile` with q in percent.
+
+    >>> import pyarr as pa
+    >>> pa.nanpercentile([1.0, pa.nan, 3.0], 25)
+    array(1.5)
+    """
     q = numpy.asarray(q, dtype=float) / 100
     return nanquantile(a, q, axis, out, overwrite_input, method, keepdims)
 
 
 def nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=False):
-    """The median of the elements that are not NaN."""
+    """The median of the elements that are not NaN.
+
+    >>> import pyarr as pa
+    >>> pa.nanmedian([1.0, pa.nan, 3.0])
+    array(2.)
+    """
     a, axes, ordered, count = _ordered(a, axis)
     if ordered.shape[-1] == 0:
         return finish(order.median(a, axis, keepdims=keepdims), out)
@@ -172,6 +242,10 @@ def nanmedian(a, axis=None, out=None, overwrite_input=False, keepdims=False):
 def nan_to_num(x, copy=True, nan=0.0, posinf=None, neginf=None):
     """NaN and infinities replaced by numbers: by default 0 and the largest finite
     ones.
+
+    >>> import pyarr as pa
+    >>> pa.nan_to_num([1.0, pa.nan, 3.0])
+    array([1., 0., 3.])
     """
     given, x = x, array_of(x)
     if x.dtype.kind not in "fc":

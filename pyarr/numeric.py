@@ -15,7 +15,8 @@ def clip(
 
     On a limit the derivative is shared equally.
 
-    >>> clip([1, 5, 9], 2, 8).tolist()
+    >>> import pyarr as pa
+    >>> pa.clip([1, 5, 9], 2, 8).tolist()
     [2, 5, 8]
     """
     low = min if a_min is NOT_GIVEN else a_min
@@ -38,6 +39,10 @@ def round(a, decimals=0, out=None):
     """Rounded to `decimals` places (negative: tens, hundreds), halves to even.
 
     Its derivative is 0.
+
+    >>> import pyarr as pa
+    >>> pa.round([1.234, 5.678], 1)
+    array([1.2, 5.7])
     """
     a = array_of(a)
     if a.dtype.kind == "c":
@@ -66,18 +71,33 @@ around = round
 
 
 def fix(x, out=None):
-    """Rounded towards zero."""
+    """Rounded towards zero.
+
+    >>> import pyarr as pa
+    >>> pa.fix([1.7, -1.7])
+    array([ 1., -1.])
+    """
     return finish(_core.trunc(x), out)
 
 
 def angle(z, deg=False):
-    """The argument of complex numbers, in radians or degrees."""
+    """The argument of complex numbers, in radians or degrees.
+
+    >>> import pyarr as pa
+    >>> pa.angle(1j, deg=True)
+    array(90.)
+    """
     result = _core.angle(z)
     return _core.degrees(result) if deg else result
 
 
 def real_if_close(a, tol=100):
-    """The real part where all imaginary parts are within `tol` epsilons of 0."""
+    """The real part where all imaginary parts are within `tol` epsilons of 0.
+
+    >>> import pyarr as pa
+    >>> pa.real_if_close([1 + 0j])
+    array([1.])
+    """
     a = array_of(a)
     if a.dtype.kind != "c":
         return a
@@ -86,7 +106,12 @@ def real_if_close(a, tol=100):
 
 
 def unwrap(p, discont=None, axis=-1, *, period=2 * numpy.pi):
-    """Angles with jumps of more than half a period taken out, along an axis."""
+    """Angles with jumps of more than half a period taken out, along an axis.
+
+    >>> import pyarr as pa
+    >>> pa.unwrap([0.0, 5.0], period=4.0)
+    array([0., 1.])
+    """
     p = inexact(p)
     axis = axis_of(axis, p.ndim)
     from pyarr._core import concatenate
@@ -104,7 +129,12 @@ def unwrap(p, discont=None, axis=-1, *, period=2 * numpy.pi):
 
 
 def isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Are the elements equal to within atol + rtol * |b|?"""
+    """Are the elements equal to within atol + rtol * |b|?
+
+    >>> import pyarr as pa
+    >>> pa.isclose([1.0, 2.0], [1.0, 2.1])
+    array([ True, False])
+    """
     a, b = array_of(a), array_of(b)
     b = b.astype(numpy.result_type(b.dtype, 1.0))
     close = abs(a - b) <= atol + rtol * abs(b)
@@ -115,12 +145,22 @@ def isclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
 
 
 def allclose(a, b, rtol=1e-05, atol=1e-08, equal_nan=False):
-    """Are all elements close, as `isclose`? A Python bool."""
+    """Are all elements close, as `isclose`? A Python bool.
+
+    >>> import pyarr as pa
+    >>> pa.allclose([1.0], [1.0 + 1e-9])
+    True
+    """
     return bool(isclose(a, b, rtol, atol, equal_nan).all())
 
 
 def array_equal(a1, a2, equal_nan=False):
-    """Have both arrays one shape and equal elements? A Python bool."""
+    """Have both arrays one shape and equal elements? A Python bool.
+
+    >>> import pyarr as pa
+    >>> pa.array_equal([1, 2], [1, 2])
+    True
+    """
     a, b = array_of(a1), array_of(a2)
     if a.shape != b.shape:
         return False
@@ -131,7 +171,12 @@ def array_equal(a1, a2, equal_nan=False):
 
 
 def array_equiv(a1, a2):
-    """Are the arrays equal after broadcasting? A Python bool."""
+    """Are the arrays equal after broadcasting? A Python bool.
+
+    >>> import pyarr as pa
+    >>> pa.array_equiv([1, 1], 1)
+    True
+    """
     try:
         a, b = broadcast_arrays(a1, a2)
     except ValueError:
@@ -140,37 +185,72 @@ def array_equiv(a1, a2):
 
 
 def iscomplexobj(x):
-    """Is the dtype complex?"""
+    """Is the dtype complex?
+
+    >>> import pyarr as pa
+    >>> pa.iscomplexobj([1j])
+    True
+    """
     return array_of(x).dtype.kind == "c"
 
 
 def isrealobj(x):
-    """Is the dtype not complex?"""
+    """Is the dtype not complex?
+
+    >>> import pyarr as pa
+    >>> pa.isrealobj([1j])
+    False
+    """
     return not iscomplexobj(x)
 
 
 def iscomplex(x):
-    """Which elements have an imaginary part that is not zero?"""
+    """Which elements have an imaginary part that is not zero?
+
+    >>> import pyarr as pa
+    >>> pa.iscomplex([1j, 2.0])
+    array([ True, False])
+    """
     return array_of(x).imag != 0
 
 
 def isreal(x):
-    """Which elements have an imaginary part of zero?"""
+    """Which elements have an imaginary part of zero?
+
+    >>> import pyarr as pa
+    >>> pa.isreal([1j, 2.0])
+    array([False,  True])
+    """
     return array_of(x).imag == 0
 
 
 def isneginf(x, out=None):
-    """Which elements are -inf?"""
+    """Which elements are -inf?
+
+    >>> import pyarr as pa
+    >>> pa.isneginf([-pa.inf, 1.0])
+    array([ True, False])
+    """
     return finish(array_of(x) == -numpy.inf, out)
 
 
 def isposinf(x, out=None):
-    """Which elements are +inf?"""
+    """Which elements are +inf?
+
+    >>> import pyarr as pa
+    >>> pa.isposinf([pa.inf, 1.0])
+    array([ True, False])
+    """
     return finish(array_of(x) == numpy.inf, out)
 
 
 def isin(element, test_elements, assume_unique=False, invert=False, *, kind=None):
-    """Which elements occur in `test_elements`?"""
+    """Which elements occur in `test_elements`?
+
+    >>> import pyarr as pa
+    >>> pa.isin([1, 2, 3], [2])
+    array([False,  True, False])
+    """
     element = array_of(element).detach()
     tests = array_of(test_elements).detach()
     found = numpy.isin(numpy.asarray(element), numpy.asarray(tests), invert=invert)
@@ -178,23 +258,43 @@ def isin(element, test_elements, assume_unique=False, invert=False, *, kind=None
 
 
 def ndim(a):
-    """The number of axes."""
+    """The number of axes.
+
+    >>> import pyarr as pa
+    >>> pa.ndim([[1, 2]])
+    2
+    """
     return array_of(a).ndim
 
 
 def shape(a):
-    """The shape."""
+    """The shape.
+
+    >>> import pyarr as pa
+    >>> pa.shape([[1, 2]])
+    (1, 2)
+    """
     return array_of(a).shape
 
 
 def size(a, axis=None):
-    """The number of elements, in all or along an axis."""
+    """The number of elements, in all or along an axis.
+
+    >>> import pyarr as pa
+    >>> pa.size([[1, 2]])
+    2
+    """
     a = array_of(a)
     return a.size if axis is None else a.shape[axis_of(axis, a.ndim)]
 
 
 def astype(x, dtype, /, *, copy=True, device=None):
-    """The elements in another dtype."""
+    """The elements in another dtype.
+
+    >>> import pyarr as pa
+    >>> pa.astype([1, 2], float)
+    array([1., 2.])
+    """
     return array_of(x).astype(dtype, copy=copy)
 
 
@@ -203,6 +303,11 @@ def piecewise(x, condlist, funclist, *args, **kw):
 
     One function more than conditions is the default. All pieces are evaluated on all of
     x, and chosen from by `where`.
+
+    >>> import pyarr as pa
+    >>> x = pa.array([-1.0, 2.0])
+    >>> pa.piecewise(x, [x < 0], [0.0, lambda x: x])
+    array([0., 2.])
     """
     x = array_of(x)
     if not isinstance(condlist, (list, tuple)):

@@ -12,12 +12,22 @@ from pyarr._core import argsort, sort
 
 
 def partition(a, kth, axis=-1, kind="introselect", order=None):
-    """A copy in which the kth element is where sorting would put it (it is sorted)."""
+    """A copy in which the kth element is where sorting would put it (it is sorted).
+
+    >>> import pyarr as pa
+    >>> pa.partition([3, 1, 2], 1)
+    array([1, 2, 3])
+    """
     return sort(a, axis)
 
 
 def argpartition(a, kth, axis=-1, kind="introselect", order=None):
-    """Indices of a partition around the kth element (they sort)."""
+    """Indices of a partition around the kth element (they sort).
+
+    >>> import pyarr as pa
+    >>> pa.argpartition([3, 1, 2], 1)
+    array([1, 2, 0])
+    """
     return argsort(a, axis)
 
 
@@ -115,6 +125,10 @@ def quantile(
     first.
 
     All of NumPy's methods. NaN in a line gives NaN. Differentiable in `a`.
+
+    >>> import pyarr as pa
+    >>> pa.quantile([1.0, 2.0, 3.0], 0.25)
+    array(1.5)
     """
     return finish(_quantile(a, q, axis, method, keepdims), out)
 
@@ -122,7 +136,12 @@ def quantile(
 def percentile(
     a, q, axis=None, out=None, overwrite_input=False, method="linear", keepdims=False
 ):
-    """`quantile` with q in percent."""
+    """`quantile` with q in percent.
+
+    >>> import pyarr as pa
+    >>> pa.percentile([1.0, 2.0, 3.0], 25)
+    array(1.5)
+    """
     q = numpy.asarray(q, dtype=float) / 100
     if not numpy.all((q >= 0) & (q <= 1)):
         raise ValueError("Percentiles must be in the range [0, 100]")
@@ -130,7 +149,12 @@ def percentile(
 
 
 def median(a, axis=None, out=None, overwrite_input=False, keepdims=False):
-    """The middle element in order, or the mean of the middle two."""
+    """The middle element in order, or the mean of the middle two.
+
+    >>> import pyarr as pa
+    >>> pa.median([1.0, 2.0, 4.0, 9.0])
+    array(3.)
+    """
     a = inexact(a)
     axes = axes_of(axis, a.ndim)
     lines = _lines(a, axes)

@@ -7,7 +7,12 @@ from pyarr._args import array_of, inexact, plain
 
 
 def polyval(p, x):
-    """The polynomial with coefficients `p`, highest power first, at x."""
+    """The polynomial with coefficients `p`, highest power first, at x.
+
+    >>> import pyarr as pa
+    >>> pa.polyval([1.0, 0.0, 1.0], 2.0)
+    array(5.)
+    """
     p, x = array_of(p), array_of(x)
     result = _core.zeros(x.shape, numpy.result_type(p.dtype, x.dtype))
     for i in range(p.shape[0]):
@@ -19,6 +24,10 @@ def polyfit(x, y, deg, rcond=None, full=False, w=None, cov=False):
     """The coefficients, highest power first, of the least squares polynomial.
 
     Differentiable in x, y and w, but for `full` and `cov`.
+
+    >>> import pyarr as pa
+    >>> pa.round(pa.polyfit([0.0, 1.0, 2.0], [1.0, 3.0, 5.0], 1), 6)
+    array([2., 1.])
     """
     arrays = [array_of(one) for one in (x, y) if one is not None]
     if (

@@ -10,7 +10,7 @@ import numpy
 
 from pyarr import _core
 from pyarr._args import array_of, axis_of, common, element_count, finish
-from pyarr._core import matmul
+from pyarr._core import matmul, stack
 from pyarr.manipulation import moveaxis
 
 
@@ -32,7 +32,12 @@ def _mismatch(name, a, b, m, n):
 
 
 def vecdot(x1, x2, /, out=None, *, axis=-1, dtype=None):
-    """The sum of conj(x1) * x2 along an axis; other axes broadcast."""
+    """The sum of conj(x1) * x2 along an axis; other axes broadcast.
+
+    >>> import pyarr as pa
+    >>> pa.vecdot([1.0, 2.0], [3.0, 4.0])
+    array(11.)
+    """
     a, b = _cast([array_of(x1), array_of(x2)], dtype)
     if a.ndim == 0 or b.ndim == 0:
         raise ValueError("vecdot: arguments need at least one dimension")
@@ -54,7 +59,12 @@ def _inner_pairs(a, b):
 
 
 def matvec(x1, x2, /, out=None, *, dtype=None):
-    """Matrices times vectors: (..., m, n), (..., n) -> (..., m)."""
+    """Matrices times vectors: (..., m, n), (..., n) -> (..., m).
+
+    >>> import pyarr as pa
+    >>> pa.matvec([[1, 2], [3, 4]], [1, 1])
+    array([3, 7])
+    """
     a, b = _cast([array_of(x1), array_of(x2)], dtype)
     if a.ndim < 2 or b.ndim < 1 or a.shape[-1] != b.shape[-1]:
         raise ValueError(f"matvec: shapes {a.shape} and {b.shape} do not match")
@@ -63,7 +73,12 @@ def matvec(x1, x2, /, out=None, *, dtype=None):
 
 
 def vecmat(x1, x2, /, out=None, *, dtype=None):
-    """Conjugated vectors times matrices: (..., m), (..., m, n) -> (..., n)."""
+    """Conjugated vectors times matrices: (..., m), (..., m, n) -> (..., n).
+
+    >>> import pyarr as pa
+    >>> pa.vecmat([1, 1], [[1, 2], [3, 4]])
+    array([4, 6])
+    """
     a, b = _cast([array_of(x1), array_of(x2)], dtype)
     if a.ndim < 1 or b.ndim < 2 or a.shape[-1] != b.shape[-2]:
         raise ValueError(f"vecmat: shapes {a.shape} and {b.shape} do not match")
@@ -72,7 +87,7 @@ def vecmat(x1, x2, /, out=None, *, dtype=None):
     return finish(result.reshape(result.shape[:-2] + result.shape[-1:]), out)
 
 
-def dot(a, b, out=None):
+def _dot(a, b, out=None):
     """Sums over the last axis of `a` and the last but one of `b` (the last of a
     vector).
 
@@ -98,7 +113,12 @@ def _plain(shape):
 
 
 def vdot(a, b, /):
-    """The sum of conj(a) * b over all elements, flattened."""
+    """The sum of conj(a) * b over all elements, flattened.
+
+    >>> import pyarr as pa
+    >>> pa.vdot([1j], [1j])
+    array(1.+0.j)
+    """
     a, b = common([array_of(a).reshape(-1), array_of(b).reshape(-1)])
     if a.size != b.size:
         raise ValueError("cannot reshape array: vdot needs arguments of one size")
@@ -106,7 +126,12 @@ def vdot(a, b, /):
 
 
 def inner(a, b, /):
-    """Sums over the last axes of both; other axes of a come first, then those of b."""
+    """Sums over the last axes of both; other axes of a come first, then those of b.
+
+    >>> import pyarr as pa
+    >>> pa.inner([1, 2], [3, 4])
+    array(11)
+    """
     a, b = common([array_of(a), array_of(b)])
     if a.ndim == 0 or b.ndim == 0:
         return a * b
@@ -119,7 +144,13 @@ def inner(a, b, /):
 
 
 def outer(a, b, out=None):
-    """The product of each element of `a` with each of `b`, both flattened: 2-d."""
+    """The product of each element of `a` with each of `b`, both flattened: 2-d.
+
+    >>> import pyarr as pa
+    >>> pa.outer([1, 2], [3, 4])
+    array([[3, 4],
+           [6, 8]])
+    """
     a, b = array_of(a).reshape((-1, 1)), array_of(b).reshape((1, -1))
     return finish(a * b, out)
 
@@ -130,7 +161,8 @@ def tensordot(a, b, axes=2):
 
     `axes` may also be two sequences. The result has the other axes of a, then of b.
 
-    >>> tensordot([[1, 2]], [[3], [4]], 1).tolist()
+    >>> import pyarr as pa
+    >>> pa.tensordot([[1, 2]], [[3], [4]], 1).tolist()
     [[11]]
     """
     a, b = common([array_of(a), array_of(b)])
@@ -160,7 +192,12 @@ def tensordot(a, b, axes=2):
 
 
 def kron(a, b):
-    """The Kronecker product: blocks of `b` scaled by the elements of `a`."""
+    """The Kronecker product: blocks of `b` scaled by the elements of `a`.
+
+    >>> import pyarr as pa
+    >>> pa.kron([1, 2], [1, 1])
+    array([1, 1, 2, 2])
+    """
     a, b = array_of(a), array_of(b)
     n = max(a.ndim, b.ndim)
     shape_a = (1,) * (n - a.ndim) + a.shape
@@ -172,7 +209,12 @@ def kron(a, b):
 
 
 def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
-    """The cross product of vectors of 3 (or 2: only the third component) elements."""
+    """The cross product of vectors of 3 (or 2: only the third component) elements.
+
+    >>> import pyarr as pa
+    >>> pa.cross([1, 0, 0], [0, 1, 0])
+    array([0, 0, 1])
+    """
     if axis is not None:
         axisa = axisb = axisc = axis
     a, b = moveaxis(array_of(a), axisa, -1), moveaxis(array_of(b), axisb, -1)
@@ -185,7 +227,6 @@ def cross(a, b, axisa=-1, axisb=-1, axisc=-1, axis=None):
     third = x[0] * y[1] - x[1] * y[0]
     if len(x) == len(y) == 2:
         return third
-    from pyarr.manipulation import stack
 
     if len(x) == 2:
         first, second = x[1] * y[2], -(x[0] * y[2])

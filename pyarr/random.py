@@ -1,8 +1,4 @@
-"""Random numbers: NumPy's generators, whose results are pyarr arrays.
-
->>> default_rng(1).normal(size=3).shape
-(3,)
-"""
+"""Random numbers: NumPy's generators, whose results are pyarr arrays."""
 
 import numpy
 from numpy.random import MT19937, PCG64, PCG64DXSM, SFC64, Philox, SeedSequence
@@ -76,7 +72,12 @@ class Generator:
 
 
 def default_rng(seed=None):
-    """A new `Generator` (PCG64) from a seed, a SeedSequence, or a bit generator."""
+    """A new `Generator` (PCG64) from a seed, a SeedSequence, or a bit generator.
+
+    >>> import pyarr as pa
+    >>> pa.random.default_rng(1).normal(size=3).shape
+    (3,)
+    """
     if isinstance(seed, Generator):
         return seed
     return Generator(numpy.random.default_rng(seed).bit_generator)

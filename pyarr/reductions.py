@@ -56,7 +56,8 @@ def mean(a, axis=None, dtype=None, out=None, keepdims=NOT_GIVEN, *, where=NOT_GI
 
     Integers and bool give float64. An axis that does not exist raises AxisError.
 
-    >>> mean([[1, 2], [3, 4]], axis=0).tolist()
+    >>> import pyarr as pa
+    >>> pa.mean([[1, 2], [3, 4]], axis=0).tolist()
     [2.0, 3.0]
     """
     a = array_of(a)
@@ -81,6 +82,10 @@ def var(
     divisor.
 
     Complex input gives the real variance of both parts together.
+
+    >>> import pyarr as pa
+    >>> pa.var([1.0, 3.0])
+    array(1.)
     """
     if correction is not NOT_GIVEN:
         if ddof != 0:
@@ -123,6 +128,10 @@ def std(
 ):
     """The standard deviation: the square root of `var`; of constants its gradient is
     0.
+
+    >>> import pyarr as pa
+    >>> pa.std([1.0, 3.0])
+    array(1.)
     """
     variance = var(
         a,
@@ -143,6 +152,10 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=NOT_GIVEN):
 
     Weights have the array's shape, or that of its `axis`. ZeroDivisionError when they
     add up to zero.
+
+    >>> import pyarr as pa
+    >>> pa.average([1.0, 3.0], weights=[3.0, 1.0])
+    array(1.5)
     """
     a = array_of(a)
     keep = _keep(keepdims)
@@ -176,7 +189,12 @@ def average(a, axis=None, weights=None, returned=False, *, keepdims=NOT_GIVEN):
 
 
 def ptp(a, axis=None, out=None, keepdims=NOT_GIVEN):
-    """The range, maximum minus minimum."""
+    """The range, maximum minus minimum.
+
+    >>> import pyarr as pa
+    >>> pa.ptp([1.0, 5.0])
+    array(4.)
+    """
     keep = _keep(keepdims)
     a = array_of(a)
     return finish(
@@ -186,7 +204,12 @@ def ptp(a, axis=None, out=None, keepdims=NOT_GIVEN):
 
 
 def count_nonzero(a, axis=None, *, keepdims=False):
-    """How many elements are not zero, as int64."""
+    """How many elements are not zero, as int64.
+
+    >>> import pyarr as pa
+    >>> pa.count_nonzero([0, 3, 4])
+    array(2)
+    """
     return _core.sum(array_of(a) != 0, axis=axis, keepdims=keepdims, dtype=numpy.int64)
 
 
@@ -215,12 +238,22 @@ def _cumulative(name, x, axis, dtype, out, include_initial):
 
 
 def cumulative_sum(x, /, *, axis=None, dtype=None, out=None, include_initial=False):
-    """`cumsum` as the array API spells it, optionally with 0 in front."""
+    """`cumsum` as the array API spells it, optionally with 0 in front.
+
+    >>> import pyarr as pa
+    >>> pa.cumulative_sum([1, 2, 3], include_initial=True)
+    array([0, 1, 3, 6])
+    """
     return _cumulative("cumsum", x, axis, dtype, out, include_initial)
 
 
 def cumulative_prod(x, /, *, axis=None, dtype=None, out=None, include_initial=False):
-    """`cumprod` as the array API spells it, optionally with 1 in front."""
+    """`cumprod` as the array API spells it, optionally with 1 in front.
+
+    >>> import pyarr as pa
+    >>> pa.cumulative_prod([1, 2, 3])
+    array([1, 2, 6])
+    """
     return _cumulative("cumprod", x, axis, dtype, out, include_initial)
 
 
@@ -230,7 +263,8 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
     `b` are weights (default 1); with `return_sign` the sign of a sum that may be
     negative comes as a second result, else a negative sum gives NaN.
 
-    >>> round(float(logsumexp([1000.0, 1000.0])), 4)
+    >>> import pyarr as pa
+    >>> round(float(pa.logsumexp([1000.0, 1000.0])), 4)
     1000.6931
     """
     a = inexact(a)
@@ -260,14 +294,24 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
 
 
 def softmax(x, axis=None):
-    """exp(x) / sum(exp(x)) along axes, without overflow."""
+    """exp(x) / sum(exp(x)) along axes, without overflow.
+
+    >>> import pyarr as pa
+    >>> pa.softmax([0.0, 0.0])
+    array([0.5, 0.5])
+    """
     x = inexact(x)
     powers = _core.exp(x - _core.max(x, axis=axis, keepdims=True).detach())
     return powers / _core.sum(powers, axis=axis, keepdims=True)
 
 
 def log_softmax(x, axis=None):
-    """log(softmax(x)) without loss of digits."""
+    """log(softmax(x)) without loss of digits.
+
+    >>> import pyarr as pa
+    >>> pa.log_softmax([0.0, 0.0])
+    array([-0.69314718, -0.69314718])
+    """
     x = inexact(x)
     x = x - _core.max(x, axis=axis, keepdims=True).detach()
     return x - _core.log(_core.sum(_core.exp(x), axis=axis, keepdims=True))

@@ -6,14 +6,15 @@ import numpy
 
 from pyarr import _core
 from pyarr._args import along, array_of, axes_of, axis_of
-from pyarr._core import concatenate
+from pyarr._core import concatenate, stack
 from pyarr.manipulation import moveaxis
 
 
 def tile(A, reps):
     """The array repeated `reps` times along each axis.
 
-    >>> tile([1, 2], (2, 2)).tolist()
+    >>> import pyarr as pa
+    >>> pa.tile([1, 2], (2, 2)).tolist()
     [[1, 2, 1, 2], [1, 2, 1, 2]]
     """
     a = array_of(A)
@@ -31,7 +32,8 @@ def tile(A, reps):
 def repeat(a, repeats, axis=None):
     """Each element repeated: `repeats` times, or as often as an array of counts says.
 
-    >>> repeat([1, 2], [2, 1]).tolist()
+    >>> import pyarr as pa
+    >>> pa.repeat([1, 2], [2, 1]).tolist()
     [1, 1, 2]
     """
     a = array_of(a)
@@ -63,7 +65,12 @@ def repeat(a, repeats, axis=None):
 
 
 def roll(a, shift, axis=None):
-    """Elements shifted along axes; what leaves at the end comes in at the front."""
+    """Elements shifted along axes; what leaves at the end comes in at the front.
+
+    >>> import pyarr as pa
+    >>> pa.roll([1, 2, 3], 1)
+    array([3, 1, 2])
+    """
     a = array_of(a)
     if axis is None:
         return roll(a.reshape(-1), shift, 0).reshape(a.shape)
@@ -88,7 +95,12 @@ def roll(a, shift, axis=None):
 
 
 def flip(m, axis=None):
-    """A view with the order along the given axes (default all) reversed."""
+    """A view with the order along the given axes (default all) reversed.
+
+    >>> import pyarr as pa
+    >>> pa.flip([1, 2, 3])
+    array([3, 2, 1])
+    """
     m = array_of(m)
     if m.ndim == 0 and axis is None:
         return m
@@ -98,7 +110,13 @@ def flip(m, axis=None):
 
 
 def fliplr(m):
-    """A view with the columns reversed."""
+    """A view with the columns reversed.
+
+    >>> import pyarr as pa
+    >>> pa.fliplr([[1, 2], [3, 4]])
+    array([[2, 1],
+           [4, 3]])
+    """
     m = array_of(m)
     if m.ndim < 2:
         raise ValueError("Input must be >= 2-d.")
@@ -106,7 +124,13 @@ def fliplr(m):
 
 
 def flipud(m):
-    """A view with the rows reversed."""
+    """A view with the rows reversed.
+
+    >>> import pyarr as pa
+    >>> pa.flipud([[1, 2], [3, 4]])
+    array([[3, 4],
+           [1, 2]])
+    """
     m = array_of(m)
     if m.ndim < 1:
         raise ValueError("Input must be >= 1-d.")
@@ -114,7 +138,13 @@ def flipud(m):
 
 
 def rot90(m, k=1, axes=(0, 1)):
-    """A view turned by 90 degrees `k` times, from the first towards the second axis."""
+    """A view turned by 90 degrees `k` times, from the first towards the second axis.
+
+    >>> import pyarr as pa
+    >>> pa.rot90([[1, 2], [3, 4]])
+    array([[2, 4],
+           [1, 3]])
+    """
     m = array_of(m)
     if len(axes) != 2:
         raise ValueError("len(axes) must be 2.")
@@ -143,7 +173,8 @@ def pad(array, pad_width, mode="constant", **kwargs):
     "constant" (constant_values), "edge", "reflect", "symmetric", "wrap" and "empty" are
     differentiable; the others work on arrays that are not being differentiated.
 
-    >>> pad([1, 2], 1).tolist()
+    >>> import pyarr as pa
+    >>> pa.pad([1, 2], 1).tolist()
     [0, 1, 2, 0]
     """
     a = array_of(array)
@@ -204,6 +235,10 @@ def apply_along_axis(func1d, axis, arr, *args, **kwargs):
     """`func1d` of every 1-d slice along `axis`, put together: a Python loop.
 
     The slices and results are pyarr arrays, so this is differentiable.
+
+    >>> import pyarr as pa
+    >>> pa.apply_along_axis(pa.sum, 1, [[1.0, 2.0], [3.0, 4.0]])
+    array([3., 7.])
     """
     arr = array_of(arr)
     axis = axis_of(axis, arr.ndim)
@@ -212,7 +247,6 @@ def apply_along_axis(func1d, axis, arr, *args, **kwargs):
     if 0 in outer:
         raise ValueError("Cannot apply_along_axis when any iteration dimensions are 0")
     flat = rows.reshape((-1, rows.shape[-1]))
-    from pyarr.manipulation import stack
 
     results = stack(
         [array_of(func1d(flat[i], *args, **kwargs)) for i in range(flat.shape[0])]

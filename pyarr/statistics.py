@@ -20,7 +20,13 @@ def cov(
     *,
     dtype=None,
 ):
-    """The covariance matrix of variables in rows (columns with rowvar False)."""
+    """The covariance matrix of variables in rows (columns with rowvar False).
+
+    >>> import pyarr as pa
+    >>> pa.cov([[1.0, 2.0, 3.0], [2.0, 4.0, 6.0]])
+    array([[1., 2.],
+           [2., 4.]])
+    """
     if ddof is not None and ddof != int(ddof):
         raise ValueError("ddof must be integer")
     m = array_of(m)
@@ -83,7 +89,13 @@ def _weights(weights, x, name):
 
 
 def corrcoef(x, y=None, rowvar=True, *, dtype=None):
-    """Pearson's correlation coefficients of the variables, clipped to [-1, 1]."""
+    """Pearson's correlation coefficients of the variables, clipped to [-1, 1].
+
+    >>> import pyarr as pa
+    >>> pa.corrcoef([1.0, 2.0, 3.0], [1.0, 0.0, -1.0])
+    array([[ 1., -1.],
+           [-1.,  1.]])
+    """
     c = cov(x, y, rowvar, dtype=dtype)
     if c.ndim == 0:
         return c / c
@@ -97,7 +109,8 @@ def corrcoef(x, y=None, rowvar=True, *, dtype=None):
 def diff(a, n=1, axis=-1, prepend=None, append=None):
     """The n-th differences of neighbours along an axis.
 
-    >>> diff([1, 4, 9]).tolist()
+    >>> import pyarr as pa
+    >>> pa.diff([1, 4, 9]).tolist()
     [3, 5]
     """
     if n < 0:
@@ -132,7 +145,12 @@ def _edge(values, a, axis):
 
 
 def ediff1d(ary, to_end=None, to_begin=None):
-    """Differences of neighbours of the flattened array, with given ends."""
+    """Differences of neighbours of the flattened array, with given ends.
+
+    >>> import pyarr as pa
+    >>> pa.ediff1d([1, 4, 9])
+    array([3, 5])
+    """
     parts = [to_begin, diff(array_of(ary).reshape(-1)), to_end]
     parts = [array_of(one).reshape(-1) for one in parts if one is not None]
     return concatenate([one.astype(array_of(ary).dtype) for one in parts])
@@ -143,6 +161,10 @@ def gradient(f, *varargs, axis=None, edge_order=1):
 
     `varargs` are spacings or coordinates, one for all axes or one for each. One array
     for a single axis, else a tuple.
+
+    >>> import pyarr as pa
+    >>> pa.gradient([1.0, 2.0, 5.0])
+    array([1., 2., 3.])
     """
     f = inexact(f)
     axes = (
@@ -211,7 +233,12 @@ def _slope(f, spacing, edge_order, axis):
 
 
 def trapezoid(y, x=None, dx=1.0, axis=-1):
-    """The integral by the trapezoidal rule along an axis."""
+    """The integral by the trapezoidal rule along an axis.
+
+    >>> import pyarr as pa
+    >>> pa.trapezoid([1.0, 2.0, 3.0])
+    array(4.)
+    """
     y = array_of(y)
     axis = axis_of(axis, y.ndim)
     steps = dx
@@ -234,7 +261,12 @@ _WINDOW_ELEMENTS = 1 << 20
 
 
 def convolve(a, v, mode="full"):
-    """The discrete convolution of two 1-d arrays; modes "full", "same", "valid"."""
+    """The discrete convolution of two 1-d arrays; modes "full", "same", "valid".
+
+    >>> import pyarr as pa
+    >>> pa.convolve([1, 2], [1, 1])
+    array([1, 3, 2])
+    """
     a, v = array_of(a), array_of(v)
     a, v = (one.reshape((1,)) if one.ndim == 0 else one for one in (a, v))
     if a.size == 0:
@@ -270,7 +302,12 @@ def convolve(a, v, mode="full"):
 
 
 def correlate(a, v, mode="valid"):
-    """The cross-correlation sum over n of a[n + k] * conj(v[n]) of two 1-d arrays."""
+    """The cross-correlation sum over n of a[n + k] * conj(v[n]) of two 1-d arrays.
+
+    >>> import pyarr as pa
+    >>> pa.correlate([1, 2, 3], [1, 1])
+    array([3, 5])
+    """
     a, v = array_of(a), array_of(v)
     v = (
         _core.conjugate(v.reshape(-1)[::-1])
@@ -290,7 +327,8 @@ def interp(x, xp, fp, left=None, right=None, period=None):
     `left` and `right` (default the end values) are taken outside; `period` makes the
     coordinates periodic. xp must increase.
 
-    >>> interp(1.5, [1.0, 2.0], [10.0, 20.0]).item()
+    >>> import pyarr as pa
+    >>> pa.interp(1.5, [1.0, 2.0], [10.0, 20.0]).item()
     15.0
     """
     x, xp = inexact(x).astype(numpy.float64), inexact(xp).astype(numpy.float64)
