@@ -106,6 +106,7 @@ read_object(Index *index, Item *item, PyObject *object)
         if (integer != NULL) {
             const int status = read_integer(item, integer);
             Py_DECREF(integer);
+            index->copies |= PySequence_Check(object); /* a 0-d array, no scalar */
             return status;
         }
         if (!PyErr_ExceptionMatches(PyExc_TypeError)) {
