@@ -66,6 +66,12 @@ array_reduce_ex(PyObject *self, PyObject *protocol)
     }
     char order;
     const bool is_scalar = object_array(self)->is_scalar;
+    const Device *device = object_array(self)->storage->device;
+    if (!device->host_memory) {
+        PyErr_Format(PyExc_TypeError,
+                     "pickle: the array is on device %s; write x.to(\"cpu\") first", device->name);
+        return NULL;
+    }
     Array *array = contiguous(object_array(self), &order);
     if (array == NULL) {
         return NULL;
