@@ -89,13 +89,6 @@ buffer_get(PyObject *self, Py_buffer *view, int flags)
                      device->name);
         return -1;
     }
-    const Device *device = object_array(self)->storage->device;
-    if (!device->host_memory) {
-        PyErr_Format(PyExc_BufferError,
-                     "the buffer protocol: the array is on device %s; write x.to(\"cpu\") first",
-                     device->name);
-        return -1;
-    }
     Shown *shown = NULL;
     Array *array = graph_export(object_array(self), "the buffer protocol");
     if (array == NULL ||
