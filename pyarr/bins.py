@@ -58,17 +58,21 @@ def bincount(x, /, weights=None, minlength=0):
 def histogram(a, bins=10, range=None, density=None, weights=None):
     """Counts of the elements in each bin, and the edges of the bins.
 
-    Differentiable in the weights alone: counts do not vary with the elements.
+    Differentiable in the weights and the edges: counts do not vary with the elements.
 
     >>> import pyarr as pa
     >>> pa.histogram([0.1, 0.2, 0.9], 2, (0, 1))
     (array([2, 1]), array([0. , 0.5, 1. ]))
     """
-    a = array_of(a).detach().reshape(-1)
-    host = numpy.asarray(a)
+    a = array_of(a).reshape(-1)
+    host = plain(a)
     if weights is None:
-        counts, edges = numpy.histogram(host, plain(bins), range, density)
-        return array_of(counts), array_of(edges)
+        counts, edges = numpy.histogram(host, plain(bins), range)
+        edges = _edges(edges, a, bins, range)
+        counts = array_of(counts)
+        if density:
+            counts = counts / (edges[1:] - edges[:-1]) / counts.sum()
+        return counts, edges
     weights = array_of(weights).reshape(-1)
     if weights.size != a.size:
         raise ValueError("weights should have the same shape as a.")
@@ -80,9 +84,23 @@ def histogram(a, bins=10, range=None, density=None, weights=None):
     totals = _core.apply(
         "scatter_add", totals, weights[inside], array_of(at[inside]), params=(0,)
     )
+    edges = _edges(edges, a, bins, range)
     if density:
-        totals = totals / numpy.diff(edges) / totals.sum()
-    return totals, array_of(edges)
+        totals = totals / (edges[1:] - edges[:-1]) / totals.sum()
+    return totals, edges
+
+
+def _edges(edges, a, bins, range):
+    """NumPy's edges, varying with what they were made from."""
+    if numpy.ndim(bins) == 1:
+        return array_of(bins)
+    if range is not None or not a.size or not _core.is_active(a):
+        return array_of(edges)
+    low, high = _core.min(a), _core.max(a)
+    steps = numpy.linspace(0.0, 1.0, len(edges))
+    if low == high:  # NumPy's bins reach half a unit to each side
+        return low + (steps - 0.5)
+    return low + (high - low) * steps
 
 
 def histogram_bin_edges(a, bins=10, range=None, weights=None):
@@ -92,5 +110,6 @@ def histogram_bin_edges(a, bins=10, range=None, weights=None):
     >>> pa.histogram_bin_edges([0.0, 1.0], 2)
     array([0. , 0.5, 1. ])
     """
-    host = numpy.asarray(array_of(a).detach())
-    return array_of(numpy.histogram_bin_edges(host, plain(bins), range))
+    a = array_of(a)
+    edges = numpy.histogram_bin_edges(plain(a), plain(bins), range)
+    return _edges(edges, a, bins, range)

@@ -202,7 +202,15 @@ def geomspace(start, stop, num=50, endpoint=True, dtype=None, axis=0):
     >>> pa.geomspace(1, 4, 3)
     array([1., 2., 4.])
     """
-    return _wrap(numpy.geomspace(plain(start), plain(stop), num, endpoint, dtype, axis))
+    if not (_core.is_active(array_of(start)) or _core.is_active(array_of(stop))):
+        plain_ends = plain(start), plain(stop)
+        return _wrap(numpy.geomspace(*plain_ends, num, endpoint, dtype, axis))
+    start, stop = array_of(start), array_of(stop)
+    steps = numpy.linspace(0.0, 1.0, num, endpoint)
+    ratio = _core.log(stop / start)
+    steps = steps.reshape((-1,) + (1,) * ratio.ndim)
+    result = moveaxis(start * _core.exp(steps * ratio), 0, axis)
+    return result if dtype is None else result.astype(dtype)
 
 
 def fromfunction(function, shape, *, dtype=float, **kwargs):

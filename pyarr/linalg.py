@@ -304,6 +304,10 @@ def lstsq(a, b, rcond=None):
         rest = right - matmul(a, x)
         rest = _core.abs2(rest) if rest.dtype.kind == "c" else rest * rest
         residuals = rest.sum(0)
+    adjoint = matrix_transpose(_core.conjugate(a))
+    gram = matmul(adjoint, a) if tall else matmul(a, adjoint)
+    roots = _core.sqrt(eigvalsh(gram))[::-1]
+    values = values + (roots - roots.detach())  # the values of the SVD, which are exact
     return x[:, 0] if b.ndim == 1 else x, residuals, int(rank), values
 
 
