@@ -50,7 +50,7 @@ tests-san:
 	$(PYTHON) -P -m pytest -q -m "not slow" $(TESTS)
 
 bench: all
-	PYTHONPATH=. $(PYTHON) benchmarks/run.py
+	for file in benchmarks/*.py; do PYTHONPATH=. $(PYTHON) $$file || exit 1; done
 
 wheel:
 	$(PYTHON) -m pip wheel --no-deps -w dist .

@@ -92,8 +92,11 @@ def test_unknown_setting_warns(monkeypatch):
 
 
 @pytest.mark.slow
-def test_import_time():
+def test_import_time(monkeypatch, tmp_path):
     """Importing pyarr adds at most 30% to importing NumPy."""
+    # Both from byte code, as installed: the first run compiles them.
+    monkeypatch.delenv("PYTHONDONTWRITEBYTECODE", raising=False)
+    monkeypatch.setenv("PYTHONPYCACHEPREFIX", str(tmp_path))
     if any(name in _loaded_libraries() for name in ("libasan", "libtsan")):
         pytest.skip("under sanitizers")
     code = (
@@ -101,7 +104,8 @@ def test_import_time():
         "import pyarr; c = t(); print((c - b) / (b - a))"
     )
     # The least of several, as other work on the machine only adds.
-    assert any(float(run(code)[0]) <= 0.30 for _ in range(15))
+    run(code)
+    assert min(float(run(code)[0]) for _ in range(5)) <= 0.30
 
 
 def _loaded_libraries():
