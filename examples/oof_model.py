@@ -202,7 +202,9 @@ class Model:
         self.ramps = xp.asarray(pupil.ramps.reshape(flat))
         dz = self.maps.defocus[:, None]
         self.defocus = xp.asarray(dz * pupil.defocus.reshape(flat))
-        self.inside = xp.asarray(pupil.inside.reshape(flat[1]).astype(float))
+        # Logarithm of the amplitude that is left: none outside the dish.
+        shadow = np.where(pupil.inside, 0, -np.inf)
+        self.shadow = xp.asarray(shadow.reshape(flat[1]))
         decay = np.log(10) / 20 * TAPER_UNIT * pupil.rho2
         self.decay = xp.asarray(decay.reshape(flat[1]))
         self.power = xp.asarray(self.maps.power)
@@ -219,10 +221,10 @@ class Model:
         """Beams of all maps, (maps, u, v); a perfect dish in focus has peak 1."""
         xp = self.xp
         coefficients, taper, own = self.split(theta)
-        shared = coefficients @ self.zernikes
-        phase = shared + own[:, :2] @ self.ramps + self.defocus
-        illumination = self.inside * xp.exp(taper * self.decay)
-        field = illumination / xp.sum(illumination) * xp.exp(1j * phase)
+        phase = coefficients @ self.zernikes + own[:, :2] @ self.ramps + self.defocus
+        level = taper * self.decay + self.shadow
+        level = level - xp.log(xp.sum(xp.exp(level)))
+        field = xp.exp(level + 1j * phase)
         pixels = self.pupil.pixels
         beam = self.transform(xp.reshape(field, (self.count, pixels, pixels)))
         return xp.real(beam) ** 2 + xp.imag(beam) ** 2
@@ -239,7 +241,7 @@ class Model:
         """Residuals over noise scale, and the mean logarithm of that scale."""
         xp = self.xp
         noise = self.scales[:, 2] * xp.exp(self.split(theta)[2][:, 4])
-        pull = (self.power - self.predict(theta)) / noise[:, None, None]
+        pull = (self.power - self.predict(theta)) * (1 / noise)[:, None, None]
         return pull, xp.sum(self.share * xp.log(noise))
 
     def gauss(self, theta):
