@@ -9,7 +9,6 @@ model in `oof_model.py` serves both: only the array module differs.
 """
 
 import argparse
-import os
 import statistics
 import sys
 import time
@@ -226,7 +225,8 @@ def print_timings(options, exact, slow, value, start):
     ours = median_ms(lambda: function(start))
     numpy_value = median_ms(lambda: slow[1].function(start))
     theirs = median_ms(lambda: approx_fprime(start, slow[1].function, STEP))
-    print(f"Timings with {start.size} parameters, {os.cpu_count()} cores")
+    threads = pa.show_config()["num_threads"]
+    print(f"Timings with {start.size} parameters, {threads} threads")
     print("  one evaluation (median of 5)        pyarr          NumPy    speedup")
     print(f"    value                     {value:10.2f} ms {numpy_value:10.2f} ms")
     ratio = f"{theirs / ours:8.1f}x"
@@ -237,7 +237,7 @@ def print_timings(options, exact, slow, value, start):
     print("  whole fit (BFGS, same start and tolerances)")
     print(f"    evaluations               {calls:10d}    {other:10d}")
     print(f"    per evaluation            {each:10.2f} ms {other_each:10.2f} ms")
-    total = f"{slow[2] / exact[2]:8.1f}x"
+    total = "  (stopped)" if slow[0] is None else f"{slow[2] / exact[2]:8.1f}x"
     print(
         f"    time                      {exact[2]:10.2f} s  {slow[2]:10.2f} s  {total}"
     )
@@ -279,7 +279,10 @@ def main(argv=None):
     telescope = oof_maps.sardinia(options.blockage)
     truth = None
     if options.maps:
-        maps = oof_maps.read_maps(options.maps)
+        try:
+            maps = oof_maps.read_maps(options.maps)
+        except (OSError, ValueError) as error:
+            sys.exit(f"holography: {error}")
     else:
         maps, truth, _ = oof_maps.simulate(telescope, options.order, options.pupil)
     shape = (telescope, maps, options.pupil, options.order, options.fft)

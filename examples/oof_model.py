@@ -218,7 +218,11 @@ class Model:
         return theta[: self.terms], theta[self.terms], own
 
     def beams(self, theta):
-        """Beams of all maps, (maps, u, v); a perfect dish in focus has peak 1."""
+        """Beams of all maps, (maps, u, v); a perfect dish in focus has peak 1.
+
+        The field is the exponential of log amplitude plus i times phase: one product
+        then gives the derivative by both. The amplitude sums to 1.
+        """
         xp = self.xp
         coefficients, taper, own = self.split(theta)
         phase = coefficients @ self.zernikes + own[:, :2] @ self.ramps + self.defocus
