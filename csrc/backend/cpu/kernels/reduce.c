@@ -69,7 +69,27 @@ typedef PASTE(P, KT) P;
 #define PLUS(a, b) ((a) + (b))
 #define TIMES(a, b) ((a) * (b))
 #define COMPLEX_TIMES(a, b) PASTE(mul, KT)(a, b)
-#if PASTE(FLOATING, KT)
+#define SUMMED PASTE(SUMMED, KT)
+#define FLOATING PASTE(FLOATING, KT)
+#if FLOATING && SUMMED == 1
+/* The accumulator a keeps a NaN that it has, and takes that of b: one comparison less than
+ * the symmetric minimum and maximum. */
+SCALAR E
+lesser(E a, E b)
+{
+    const E least = b < a ? b : a;
+    return b != b ? b : least;
+}
+
+SCALAR E
+greater(E a, E b)
+{
+    const E most = b > a ? b : a;
+    return b != b ? b : most;
+}
+#define LESSER(a, b) lesser(a, b)
+#define GREATER(a, b) greater(a, b)
+#elif FLOATING
 #define LESSER(a, b) PASTE(minimum, KT)(a, b)
 #define GREATER(a, b) PASTE(maximum, KT)(a, b)
 #else
@@ -245,8 +265,6 @@ typedef PASTE(P, KT) P;
     {name##_start, name##_add,       name##_fold, name##_chunk,                                    \
      name##_rows,  name##_fold_rows, name##_join, scan_function}
 
-#define SUMMED PASTE(SUMMED, KT)
-#define FLOATING PASTE(FLOATING, KT)
 #if SUMMED == 1
 ADD_LOOP(sum, P, 1, PLUS)
 ADD_LOOP(prod, P, 1, TIMES)
