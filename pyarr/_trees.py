@@ -50,7 +50,7 @@ def unflatten(structure, leaves):
 
 
 def kind_of(leaf, where):
-    """"python", "numpy" or "pyarr"; TypeError for what has no derivative."""
+    """ "python", "numpy" or "pyarr"; TypeError for what has no derivative."""
     if isinstance(leaf, ndarray):
         dtype, kind = leaf.dtype, "pyarr"
     elif isinstance(leaf, (bool, str, bytes)):

@@ -35,7 +35,9 @@ def grad(outputs, inputs, grad_outputs=None, create_graph=False, allow_unused=Fa
     args = [inputs] if isinstance(inputs, _core.ndarray) else list(inputs)
     if grad_outputs is None:
         seeds = [None] * len(outs)
-    elif isinstance(outputs, _core.ndarray) and not isinstance(grad_outputs, (list, tuple)):
+    elif isinstance(outputs, _core.ndarray) and not isinstance(
+        grad_outputs, (list, tuple)
+    ):
         seeds = [grad_outputs]
     else:
         seeds = list(grad_outputs)

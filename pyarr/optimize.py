@@ -84,6 +84,7 @@ class _Objective:
 
     def gradient(self, x: np.ndarray) -> np.ndarray:
         self.both(x)
+        assert self.slope is not None
         return self.slope.copy()
 
     def value_only(self, x: np.ndarray) -> float:
@@ -133,7 +134,8 @@ class _Residuals:
     def value(self, x: np.ndarray) -> np.ndarray:
         self.move(x)
         if self.values is None:
-            self.values = _plain(self.fun(asarray(self.x.copy())))
+            self.values = _plain(self.fun(asarray(_copy(x))))
+        assert self.values is not None
         return self.values.copy()
 
     def jacobian(self, x: np.ndarray) -> np.ndarray:

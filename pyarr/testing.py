@@ -14,7 +14,9 @@ def _random_like(x, rng):
     if x.dtype.kind == "c":
         v = rng.standard_normal(x.shape) + 1j * rng.standard_normal(x.shape)
         return v.astype(x.dtype)
-    return rng.standard_normal(x.shape).astype(x.dtype if x.dtype.kind == "f" else float)
+    return rng.standard_normal(x.shape).astype(
+        x.dtype if x.dtype.kind == "f" else float
+    )
 
 
 def _inner(a, b):
@@ -40,7 +42,9 @@ def _agree(what, found, expected, rtol, atol):
         )
 
 
-def check_grad(f, args, order=2, *, directions=2, step=1e-3, rtol=1e-5, atol=1e-7, seed=0):
+def check_grad(
+    f, args, order=2, *, directions=2, step=1e-3, rtol=1e-5, atol=1e-7, seed=0
+):
     """Compare derivatives of `f` at `args` with finite differences.
 
     Along random directions v it checks that forward mode and reverse mode both agree with
@@ -76,7 +80,9 @@ def check_grad(f, args, order=2, *, directions=2, step=1e-3, rtol=1e-5, atol=1e-
     rng = np.random.default_rng(seed)
     leaves = []
     structure = flatten(tuple(args), leaves)
-    points = [np.array(x, dtype=np.result_type(np.asarray(x), np.float32)) for x in leaves]
+    points = [
+        np.array(x, dtype=np.result_type(np.asarray(x), np.float32)) for x in leaves
+    ]
 
     def at(values):
         return unflatten(structure, iter(values))

@@ -78,14 +78,18 @@ def _split_aux(name, out, has_aux):
     if not has_aux:
         return out, None
     if not isinstance(out, tuple) or len(out) != 2:
-        raise TypeError(f"{name}: with has_aux=True the function must return (value, aux)")
+        raise TypeError(
+            f"{name}: with has_aux=True the function must return (value, aux)"
+        )
     return out
 
 
 def _scalar(name, value):
     """The function's value as a real 0-d array; TypeError with advice for others."""
     if not isinstance(value, ndarray):
-        if isinstance(value, (bool, np.bool_, int, np.integer, complex, np.complexfloating)):
+        if isinstance(
+            value, (bool, np.bool_, int, np.integer, complex, np.complexfloating)
+        ):
             given = f"a {type(value).__name__}"
         elif isinstance(value, (float, np.floating)):
             return _core.asarray(value)
@@ -111,7 +115,9 @@ def _scalar(name, value):
         if "complex" in given
         else "bool and integer results have no derivative; return a float"
     )
-    raise TypeError(f"{name}: the function must return a real scalar, got {given}; {advice}")
+    raise TypeError(
+        f"{name}: the function must return a real scalar, got {given}; {advice}"
+    )
 
 
 def value_and_grad(f, argnums=0, has_aux=False):
@@ -230,7 +236,9 @@ def _push(t, out, arrays, tangents):
         results = []
         for tangent in tangents:
             along = [tangent[i] for i, _ in reached]
-            (pushed,) = inner.pullback([x for _, x in reached], along, [g], conjugate=False)
+            (pushed,) = inner.pullback(
+                [x for _, x in reached], along, [g], conjugate=False
+            )
             results.append(_zeros(out) if pushed is None else pushed)
     except BaseException:
         inner.abort()
@@ -356,7 +364,9 @@ def hvp(f, argnums=0):
                     f"{len(given.arrays)}"
                 )
             pairs = [(g, u) for g, u in zip(first, along, strict=True) if g is not None]
-            found = t.pullback([g for g, _ in pairs], [u for _, u in pairs], given.arrays)
+            found = t.pullback(
+                [g for g, _ in pairs], [u for _, u in pairs], given.arrays
+            )
         except BaseException:
             t.abort()
             raise
@@ -388,7 +398,9 @@ def jvp(f, primals, tangents):
     (6.0, 3.0)
     """
     if not isinstance(primals, tuple) or not isinstance(tangents, tuple):
-        raise TypeError("jvp: primals and tangents must be tuples, one entry per argument")
+        raise TypeError(
+            "jvp: primals and tangents must be tuples, one entry per argument"
+        )
     t = _core.transform()
     try:
         given = _Arguments(t, "jvp", primals, tuple(range(len(primals))))
@@ -618,7 +630,9 @@ def _align(given, args):
 
 def _pack(outs):
     """Several results as one flat array, a single one as it is."""
-    return outs[0] if len(outs) == 1 else _core.concatenate([x.reshape(-1) for x in outs])
+    return (
+        outs[0] if len(outs) == 1 else _core.concatenate([x.reshape(-1) for x in outs])
+    )
 
 
 def _unpack(flat, outs):

@@ -9,7 +9,6 @@ import pytest
 
 import pyarr as pa
 
-
 # ---- no silently lost gradient ----
 
 

@@ -183,7 +183,7 @@ def test_vjp_returns_tuple_and_can_be_called_again():
 
 
 def test_vjp_of_trees_and_inside_grad():
-    out, pullback = pa.vjp(lambda x: {"a": x * x, "b": 3 * x}, np.array([1.0, 2.0]))
+    _out, pullback = pa.vjp(lambda x: {"a": x * x, "b": 3 * x}, np.array([1.0, 2.0]))
     (g,) = pullback({"a": np.ones(2), "b": np.ones(2)})
     np.testing.assert_array_equal(g, [5.0, 7.0])
 
