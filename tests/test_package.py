@@ -1,5 +1,6 @@
 """The package as installed: what it loads, exports, and says of itself."""
 
+import os
 import re
 import shutil
 import subprocess
@@ -13,7 +14,7 @@ import pyarr as pa
 from pyarr import _core
 
 
-def run(code, *flags):
+def run(code, *flags, env=None):
     """The standard output and error of a fresh interpreter."""
     done = subprocess.run(
         [sys.executable, *flags, "-c", code],
@@ -21,6 +22,7 @@ def run(code, *flags):
         text=True,
         check=False,
         timeout=120,
+        env=env,
     )
     assert done.returncode == 0, done.stderr
     return done.stdout, done.stderr
