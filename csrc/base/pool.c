@@ -20,8 +20,9 @@
 #include "base/poll.h"
 #include "base/settings.h"
 
-/* Turns of an idle loop before a thread goes to sleep: some 10 microseconds. */
-enum { SPINS = 400 };
+/* Turns of an idle loop before a thread goes to sleep: some 100 microseconds. The steps of one
+ * evaluation follow each other sooner than that, and waking a thread costs more than a step. */
+enum { SPINS = 4000 };
 
 typedef struct Job {
     PoolFn fn;
