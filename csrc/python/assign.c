@@ -261,23 +261,17 @@ set_general(PyObject *self, PyObject *key, PyObject *value, bool accumulate)
     return status;
 }
 
-/* self[key] = value for an int and a Python float into plain float64 memory: 1 when done. */
+/* self[ints] = a Python float into plain float64 memory: 1 when done. */
 static int
 set_fast(Array *a, PyObject *key, PyObject *value)
 {
-    if (!PyLong_CheckExact(key) || !PyFloat_CheckExact(value) || a->ndim != 1 ||
-        a->dtype != DT_f64 || a->is_scalar || !array_is_writable(a) || graph_is_tracing() ||
-        !index_is_plain(a)) {
-        return 0;
-    }
-    int overflow;
-    int64_t at = PyLong_AsLongLongAndOverflow(key, &overflow);
-    at = at < 0 ? at + a->shape[0] : at;
-    if (overflow != 0 || at < 0 || at >= a->shape[0]) {
+    int64_t offset;
+    if (!PyFloat_CheckExact(value) || a->dtype != DT_f64 || a->is_scalar ||
+        !array_is_writable(a) || graph_is_tracing() || !index_element(a, key, &offset)) {
         return 0;
     }
     const double number = PyFloat_AS_DOUBLE(value);
-    memcpy(a->storage->data + a->offset + at * a->strides[0], &number, sizeof number);
+    memcpy(a->storage->data + offset, &number, sizeof number);
     a->storage->version++;
     return 1;
 }

@@ -470,6 +470,41 @@ index_place(const Index *index, const Array *a, Place *place)
     return status;
 }
 
+/* Add the offset of one int along an axis; false when it is no int or out of bounds. */
+static bool
+element_step(const Array *a, int axis, PyObject *key, int64_t *offset)
+{
+    if (!PyLong_CheckExact(key)) {
+        return false;
+    }
+    int overflow;
+    const int64_t value = PyLong_AsLongLongAndOverflow(key, &overflow);
+    const int64_t at = value < 0 ? value + a->shape[axis] : value;
+    if (overflow != 0 || at < 0 || at >= a->shape[axis]) {
+        return false;
+    }
+    *offset += at * a->strides[axis];
+    return true;
+}
+
+bool
+index_element(const Array *a, PyObject *key, int64_t *offset)
+{
+    *offset = a->offset;
+    if (!PyTuple_CheckExact(key)) {
+        return a->ndim == 1 && element_step(a, 0, key, offset) && index_is_plain(a);
+    }
+    if (PyTuple_GET_SIZE(key) != a->ndim) {
+        return false;
+    }
+    for (int i = 0; i < a->ndim; i++) {
+        if (!element_step(a, i, PyTuple_GET_ITEM(key, i), offset)) {
+            return false;
+        }
+    }
+    return index_is_plain(a);
+}
+
 /* ---- errors of advanced indexing, with the user's axis ---- */
 
 /* The first element of a concrete int64 array outside [-size, size). */

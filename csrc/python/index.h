@@ -62,4 +62,8 @@ index_is_plain(const Array *a)
            a->storage->device->host_memory;
 }
 
+/* Where the element a[key] is, for plain memory and a key of as many ints as axes; false when
+ * the key is anything else or out of bounds. */
+bool index_element(const Array *a, PyObject *key, int64_t *offset);
+
 #endif

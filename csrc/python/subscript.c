@@ -55,6 +55,10 @@ PyObject *
 subscript_get(PyObject *self, PyObject *key)
 {
     Array *a = object_array(self);
+    int64_t offset;
+    if (index_element(a, key, &offset)) {
+        return scalar_at(a, offset);
+    }
     if (PyLong_CheckExact(key)) {
         const Py_ssize_t at = PyNumber_AsSsize_t(key, PyExc_IndexError);
         return at == -1 && PyErr_Occurred() ? NULL : get_integer(self, at);
