@@ -20,7 +20,7 @@ DTYPES = [np.dtype(t) for t in "? i1 i2 i4 i8 u1 u2 u4 u8 f4 f8 c8 c16".split()]
 
 
 def sinc_derivative(n, x):
-    """sinc(x) is the mean of cos(pi x t) over t in [0, 1]: differentiated inside, by Gauss."""
+    """sinc(x) is the mean of cos(pi x t), t in [0, 1]: differentiated inside."""
     nodes, weights = np.polynomial.legendre.leggauss(60)
     t = (nodes + 1) / 2
     phase = np.cos(np.pi * x[..., None] * t + n[..., None] * np.pi / 2)
@@ -97,7 +97,7 @@ DOMAINS = {
     "exp": (-5, 5),
     "i0": (-20, 20),
 }
-# Relative errors that SciPy's or NumPy's own values have, in units of the dtype's eps.
+# Relative errors of the references themselves, in units of eps.
 SLACK = {
     "erfinv": 64,
     "erfc": 64,
@@ -119,7 +119,7 @@ SLACK = {
     "log_expit": 16,
     "tan": 16,
 }
-# Errors near zeros count as if values were this large: there both sides lose digits of x.
+# Errors near zeros count as if values were this large: both sides lose digits of x.
 FLOOR = {"lgamma": 1, "digamma": 1, "logaddexp": 1, "logaddexp2": 1, "sinc": 1}
 FLOOR |= {"sinc_derivative": 1}
 
@@ -285,7 +285,7 @@ def test_unaligned(row):
 SPECIAL = [0.0, -0.0, 1.0, -1.0, 0.5, -0.5, 2.0, -2.0, 3.0, 1e-320, -1e-310, 2.3e-308]
 SPECIAL += [1e-30, -1e-30, 1e10, -1e10, 1e300, -1e300, 7.5, -7.5, 708.0, -708.0, 1e5]
 SPECIAL += [np.inf, -np.inf, np.nan]
-# Internal rows and functions whose reference is not right at such arguments; test_functions
+# Rows whose reference is not right at such arguments; test_functions
 # compares these with mpmath.
 NO_SPECIAL = {"sinc_derivative", "bessel_i", "polygamma", "share", "fma", "gamma"}
 NO_SPECIAL |= {"erfinv", "logit", "sinc", "digamma", "lgamma", "i0", "i1", "softplus"}

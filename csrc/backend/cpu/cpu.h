@@ -8,8 +8,7 @@
  * One function per primitive, cpu_<op>. Inputs may have any strides; outputs are C-contiguous
  * (copy and cast: any strides). Shapes and dtypes were inferred by op_infer.
  */
-#define PRIMITIVE(name, nin, axis_map, flags, doc)                                                 \
-    __attribute__((weak)) Status cpu_##name(const Call *call);
+#define PRIMITIVE(name, nin, axis_map, flags, doc) Status cpu_##name(const Call *call);
 #include "ops/primitives.def"
 #undef PRIMITIVE
 
