@@ -434,16 +434,3 @@ cpu_run_program(const Program *program)
     }
     return status;
 }
-
-Status
-cpu_cast(const Call *call)
-{
-    const Instruction instruction = {.op = OP_cast, .nin = 1, .loop = (uint8_t)call->out.dtype,
-                                     .out_dtype = (uint8_t)call->out.dtype, .out = 1, .in = {0}};
-    const uint16_t result = 1;
-    const Program program = {.ndim = call->out.ndim, .shape = call->out.shape, .nin = 1,
-                             .ninstructions = 1, .nout = 1, .in = call->in,
-                             .instructions = &instruction, .out = &call->out,
-                             .out_registers = &result};
-    return cpu_run_program(&program);
-}
