@@ -415,7 +415,7 @@ def least_squares(
     ftol: float | None = 1e-8,
     xtol: float | None = 1e-8,
     gtol: float | None = 1e-8,
-    x_scale: Any = 1.0,
+    x_scale: Any = None,
     loss: Any = "linear",
     f_scale: float = 1.0,
     diff_step: Any = None,
@@ -471,8 +471,9 @@ def least_squares(
         jac = matrix
     elif callable(jac):
         jac = _bind_keywords(jac, args, kwargs)
-    more = {"callback": callback, "workers": workers}
-    more = {k: v for k, v in more.items() if v is not None}  # of newer SciPy only
+    # Of newer SciPy only, or with another default there.
+    more = {"callback": callback, "workers": workers, "x_scale": _numbers(x_scale)}
+    more = {k: v for k, v in more.items() if v is not None}
     bar = None
     if progress:
 
@@ -502,7 +503,6 @@ def least_squares(
             ftol=ftol,
             xtol=xtol,
             gtol=gtol,
-            x_scale=_numbers(x_scale),
             loss=loss,
             f_scale=f_scale,
             diff_step=diff_step,

@@ -1,5 +1,7 @@
 """pyarr.optimize against scipy.optimize."""
 
+import sys
+
 import numpy as np
 import pytest
 import scipy.optimize
@@ -226,6 +228,13 @@ def test_callback_and_progress(capsys):
     assert "BFGS" in capsys.readouterr().err
 
 
+def test_progress_without_tqdm(capsys, monkeypatch):
+    monkeypatch.setitem(sys.modules, "tqdm.auto", None)
+    optimize.minimize(rosen, START, method="BFGS", progress=True)
+    shown = capsys.readouterr().err
+    assert "BFGS: 1 it" in shown and shown.endswith("\n")
+
+
 def test_minimize_refuses():
     with pytest.raises(TypeError):
         optimize.minimize(lambda x: x, [0.0, 1.0])
@@ -309,6 +318,13 @@ def test_least_squares_shares_its_evaluation():
 
     result = optimize.least_squares(f, [1.0, 1.0, 1.0])
     assert len(calls) <= result.nfev + result.njev
+
+
+def test_least_squares_shows_progress(capsys):
+    result = optimize.least_squares(residuals, [1.0, 1.0, 1.0], progress=True)
+    scaled = optimize.least_squares(residuals, [1.0, 1.0, 1.0], x_scale=[1.0, 2.0, 1.0])
+    np.testing.assert_allclose(result.x, scaled.x, rtol=1e-6)
+    assert "least_squares trf" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("absolute_sigma", [False, True])
