@@ -17,10 +17,13 @@ from pyarr import (
     _dispatch,
     bins,
     contraction,
+    custom,
     diagonals,
+    directional,
     grids,
     indexing,
     manipulation,
+    modes,
     nans,
     numeric,
     order,
@@ -114,6 +117,9 @@ def _names():
         contraction,
         numeric,
         transforms,
+        directional,
+        custom,
+        modes,
     ):
         for name, value in vars(module).items():
             own = getattr(value, "__module__", None) == module.__name__

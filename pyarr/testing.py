@@ -6,7 +6,8 @@ import numpy as np
 
 from . import asarray
 from ._trees import flatten, unflatten
-from .transforms import grad, jvp, value_and_grad, vjp
+from .directional import jvp, vjp
+from .transforms import grad, value_and_grad
 
 
 def _random_like(x, rng):

@@ -1,6 +1,5 @@
 """The package as installed: what it loads, exports, and says of itself."""
 
-import os
 import re
 import shutil
 import subprocess
