@@ -17,6 +17,7 @@
 
 enum {
     SMALL_WORK = 600,          /* multiplications up to which own loops beat a call of BLAS */
+    SMALL_WORK_COMPLEX = 100,
     PANEL_WORK = 1 << 19,      /* multiplications that a panel of a matrix should have */
     VECTOR_WORK = 1 << 17,     /* the same for matrix times vector, which is bound by memory */
     PANELS = 32,               /* panels to aim at */
@@ -475,7 +476,8 @@ cpu_matmul(const Call *call)
     p.loops = loops_of[out->dtype];
     p.merge = merge_of[out->dtype];
     p.blas = blas_of(out->dtype);
-    const bool small = (double)p.m * (double)p.n * (double)p.k <= SMALL_WORK;
+    const double limit = dtype_is_complex(out->dtype) ? SMALL_WORK_COMPLEX : SMALL_WORK;
+    const bool small = (double)p.m * (double)p.n * (double)p.k <= limit;
     p.method = p.blas == NULL || small || !product_fits_blas(&p) ? METHOD_LOOPS
                : p.n == 1                                        ? METHOD_GEMV
                                                                  : METHOD_GEMM;
