@@ -292,3 +292,23 @@ def test_comparisons_with_any_integer(op, value):
     text = f"a {op} value"
     found = eval(text, {"a": pa.array(a), "value": value})
     assert found.tolist() == eval(text, {"a": a, "value": value}).tolist()
+
+
+def test_reductions_without_a_primitive_take_all_arguments():
+    x = np.arange(1.0, 13.0).reshape(3, 4)
+    a = pa.asarray(x)
+    for name in ("subtract", "hypot", "arctan2"):
+        ours, theirs = getattr(pa, name), getattr(np, name)
+        for kwargs in (
+            {},
+            {"axis": 1},
+            {"axis": 0, "keepdims": True},
+            {"axis": -1, "initial": 2.0},
+            {"axis": 1, "dtype": "float32"},
+        ):
+            expected = theirs.reduce(x, **kwargs)
+            np.testing.assert_array_equal(np.asarray(ours.reduce(a, **kwargs)), expected)
+    slope = pa.grad(lambda t: pa.hypot.reduce(t, keepdims=True).sum())(x[:, 0])
+    np.testing.assert_allclose(slope, x[:, 0] / np.linalg.norm(x[:, 0]))
+    with pytest.raises(TypeError, match="initial"):
+        pa.grad(lambda t: pa.hypot.reduce(t, initial=1.0))(x[:, 0])

@@ -150,46 +150,66 @@ transform_method_argument(TransformObject *self, PyObject *object)
     return pair;
 }
 
+/* What a pullback is asked: results, their cotangents, and the arrays to differentiate by. */
+typedef struct Question {
+    ArrayList outs, cotangents, args;
+    Array **grads; /* one for each of args */
+} Question;
+
+static void
+question_fini(Question *q)
+{
+    for (Py_ssize_t i = 0; q->grads != NULL && i < q->args.count; i++) {
+        array_release(q->grads[i]);
+    }
+    PyMem_Free(q->grads);
+    list_fini(&q->outs);
+    list_fini(&q->cotangents);
+    list_fini(&q->args);
+}
+
+/* -1 with an exception; q is to be finished in any case. */
+static int
+question_init(Question *q, PyObject *outs, PyObject *cotangents, PyObject *args)
+{
+    *q = (Question){0};
+    if (list_init(&q->outs, outs) < 0 || list_init(&q->cotangents, cotangents) < 0 ||
+        list_init(&q->args, args) < 0) {
+        return -1;
+    }
+    if (q->outs.count != q->cotangents.count) {
+        PyErr_SetString(PyExc_ValueError, "one cotangent (or None) for each result is needed");
+        return -1;
+    }
+    q->grads = PyMem_Calloc((size_t)q->args.count + 1, sizeof(Array *));
+    if (q->grads == NULL) {
+        PyErr_NoMemory();
+        return -1;
+    }
+    return 0;
+}
+
 static PyObject *
 transform_method_pullback(TransformObject *self, PyObject *args, PyObject *kwargs)
 {
     static char *names[] = {"outs", "cotangents", "args", "conjugate", NULL};
-    PyObject *outs_object, *cotangents_object, *args_object, *result = NULL;
+    PyObject *outs, *cotangents, *arguments, *result = NULL;
     int conjugate = 1;
     if (self->transform == NULL) {
         return transform_over();
     }
-    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|p", names, &outs_object,
-                                     &cotangents_object, &args_object, &conjugate)) {
+    if (!PyArg_ParseTupleAndKeywords(args, kwargs, "OOO|p", names, &outs, &cotangents, &arguments,
+                                     &conjugate)) {
         return NULL;
     }
-    ArrayList outs = {0}, cotangents = {0}, arguments = {0};
-    Array **grads = NULL;
-    if (list_init(&outs, outs_object) < 0 || list_init(&cotangents, cotangents_object) < 0 ||
-        list_init(&arguments, args_object) < 0) {
-        goto done;
+    Question q;
+    if (question_init(&q, outs, cotangents, arguments) == 0) {
+        const Status status = transform_pullback(
+            self->transform, (int)q.outs.count, q.outs.items, q.cotangents.items,
+            (int)q.args.count, q.args.items, conjugate != 0, q.grads);
+        result = status == STATUS_OK ? list_wrap(q.grads, q.args.count) : error_raise();
     }
-    if (outs.count != cotangents.count) {
-        PyErr_SetString(PyExc_ValueError, "one cotangent for each result is needed");
-        goto done;
-    }
-    grads = PyMem_Calloc((size_t)arguments.count + 1, sizeof(Array *));
-    if (grads == NULL) {
-        PyErr_NoMemory();
-        goto done;
-    }
-    if (transform_pullback(self->transform, (int)outs.count, outs.items, cotangents.items,
-                           (int)arguments.count, arguments.items, conjugate != 0,
-                           grads) != STATUS_OK) {
-        error_raise();
-        goto done;
-    }
-    result = list_wrap(grads, arguments.count);
-done:
-    PyMem_Free(grads);
-    list_fini(&outs);
-    list_fini(&cotangents);
-    list_fini(&arguments);
+    question_fini(&q);
     return result;
 }
 
@@ -414,41 +434,19 @@ static PyObject *
 core_tape_grad(PyObject *module, PyObject *args)
 {
     (void)module;
-    PyObject *outs_object, *cotangents_object, *args_object, *result = NULL;
+    PyObject *outs, *cotangents, *arguments, *result = NULL;
     int create_graph = 0;
-    if (!PyArg_ParseTuple(args, "OOO|p", &outs_object, &cotangents_object, &args_object,
-                          &create_graph)) {
+    if (!PyArg_ParseTuple(args, "OOO|p", &outs, &cotangents, &arguments, &create_graph)) {
         return NULL;
     }
-    ArrayList outs = {0}, cotangents = {0}, arguments = {0};
-    Array **grads = NULL;
-    if (list_init(&outs, outs_object) < 0 || list_init(&cotangents, cotangents_object) < 0 ||
-        list_init(&arguments, args_object) < 0) {
-        goto done;
+    Question q;
+    if (question_init(&q, outs, cotangents, arguments) == 0) {
+        const Status status =
+            tape_grad((int)q.outs.count, q.outs.items, q.cotangents.items, (int)q.args.count,
+                      q.args.items, create_graph != 0, q.grads);
+        result = status == STATUS_OK ? list_wrap(q.grads, q.args.count) : error_raise();
     }
-    if (outs.count != cotangents.count) {
-        PyErr_SetString(PyExc_ValueError, "one cotangent (or None) for each result is needed");
-        goto done;
-    }
-    grads = PyMem_Calloc((size_t)arguments.count + 1, sizeof(Array *));
-    if (grads == NULL) {
-        PyErr_NoMemory();
-        goto done;
-    }
-    if (tape_grad((int)outs.count, outs.items, cotangents.items, (int)arguments.count,
-                  arguments.items, create_graph != 0, grads) != STATUS_OK) {
-        for (Py_ssize_t i = 0; i < arguments.count; i++) {
-            array_release(grads[i]);
-        }
-        error_raise();
-        goto done;
-    }
-    result = list_wrap(grads, arguments.count);
-done:
-    PyMem_Free(grads);
-    list_fini(&outs);
-    list_fini(&cotangents);
-    list_fini(&arguments);
+    question_fini(&q);
     return result;
 }
 

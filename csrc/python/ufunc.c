@@ -326,7 +326,7 @@ numpy_method(const UfuncObject *u, const char *method, PyObject *array, PyObject
     PyObject *bound = ufunc == NULL ? NULL : PyObject_GetAttrString(ufunc, method);
     PyObject *found = NULL, *result = NULL;
     if (view != NULL && bound != NULL) {
-        PyObject *args[4] = {view};
+        PyObject *args[8] = {view};
         for (int i = 0; i < nrest; i++) {
             args[i + 1] = rest[i] == NULL ? Py_None : rest[i];
         }
@@ -362,17 +362,30 @@ fold_axis(OpCode op, Array *x, int axis)
     return total;
 }
 
-/* A reduction that is no primitive, of an active array: one axis. */
+static bool
+is_given(PyObject *object)
+{
+    return object != NULL && object != Py_None;
+}
+
+/* A reduction that is no primitive, of an active array: along one axis, in its own dtype. */
 static PyObject *
-reduce_active(const UfuncObject *u, Array *x, PyObject *axis_object, PyObject *out)
+reduce_active(const UfuncObject *u, Array *x, PyObject *axis_object, PyObject *const *v)
 {
     int axis = 0;
+    bool keepdims = false;
+    if (is_given(v[2]) || is_given(v[5]) || (is_given(v[6]) && v[6] != Py_True)) {
+        return PyErr_Format(PyExc_TypeError,
+                            "%s.reduce of an array that depends on a differentiated argument takes "
+                            "no dtype, initial or where",
+                            u->name);
+    }
     if (axis_object == Py_None && x->ndim != 1) {
         return PyErr_Format(PyExc_ValueError, "%s.reduce of an active array needs one axis",
                             u->name);
     }
-    if (axis_object != NULL && axis_object != Py_None &&
-        args_axis(axis_object, x->ndim, &axis) < 0) {
+    if ((axis_object != Py_None && args_axis(axis_object, x->ndim, &axis) < 0) ||
+        args_bool(v[4], false, &keepdims) < 0) {
         return NULL;
     }
     if (x->ndim == 0 || x->shape[axis] == 0) {
@@ -380,7 +393,31 @@ reduce_active(const UfuncObject *u, Array *x, PyObject *axis_object, PyObject *o
                             "zero-size array to reduction operation %s which has no identity",
                             u->name);
     }
-    return object_store(out, fold_axis(u->ops[0], x, axis), u->name, 'k');
+    Array *folded = fold_axis(u->ops[0], x, axis);
+    if (keepdims && folded != NULL) {
+        Array *wide = view_expand(folded, axis);
+        array_release(folded);
+        folded = wide;
+    }
+    return object_store(v[3], folded, u->name, 'k');
+}
+
+/* The same of other arrays, by NumPy. */
+static PyObject *
+reduce_by_numpy(const UfuncObject *u, PyObject *axis, PyObject *const *v)
+{
+    PyObject *rest[6] = {axis,
+                         v[2],
+                         Py_None,
+                         v[4] != NULL ? v[4] : Py_False,
+                         v[5],
+                         v[6] != NULL ? v[6] : Py_True};
+    PyObject *result = numpy_method(u, "reduce", v[0], rest, 6);
+    if (result != NULL && is_given(v[3])) {
+        Array *value = array_retain(object_array(result));
+        Py_SETREF(result, object_store(v[3], value, u->name, 'k'));
+    }
+    return result;
 }
 
 static PyObject *
@@ -406,27 +443,9 @@ ufunc_reduce(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *
         const ReduceArgs r = {axis, v[2], v[3], v[4], v[5], v[6]};
         result = function_reduce(op, x, &r);
     } else if (graph_is_active(x)) {
-        result = reduce_active(u, x, axis, v[3]);
+        result = reduce_active(u, x, axis, v);
     } else {
-        PyObject *rest[2] = {axis, v[2]};
-        result = numpy_method(u, "reduce", v[0], rest, 2);
-        bool keepdims = false;
-        if (result != NULL && args_bool(v[4], false, &keepdims) < 0) {
-            Py_CLEAR(result);
-        }
-        if (result != NULL && keepdims && axis != Py_None && PyLong_Check(axis)) {
-            int at = 0;
-            if (args_axis(axis, x->ndim, &at) < 0) {
-                Py_CLEAR(result);
-            } else {
-                Array *wide = view_expand(object_array(result), at);
-                Py_SETREF(result, object_wrap(wide));
-            }
-        }
-        if (result != NULL && v[3] != NULL && v[3] != Py_None) {
-            Array *value = array_retain(object_array(result));
-            Py_SETREF(result, object_store(v[3], value, u->name, 'k'));
-        }
+        result = reduce_by_numpy(u, axis, v);
     }
     Py_XDECREF(zero);
     array_release(x);
