@@ -201,6 +201,9 @@ apply(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams, 
         return apply_nonzero(in[0]);
     }
     if (trace == NULL && !any_bound(in, nin)) {
+        if (op_is_elementwise(op)) {
+            return execute_elementwise_in_order(op, in, nin, forced);
+        }
         return execute(op, in, nin, params, nparams, forced);
     }
     if (nin > CALL_MAX_INPUTS) {

@@ -59,6 +59,8 @@ Array *execute_copy(const Array *x); /* C-contiguous, own memory, same device */
 /* The elements on another device (any layout in, C-contiguous out); a itself when there. */
 Array *execute_move(Array *a, Device *device);
 Array *execute_elementwise(OpCode op, Array *const *in, int nin, DType forced);
+/* The same with the result's memory laid out like the inputs', as NumPy's order 'K'. */
+Array *execute_elementwise_in_order(OpCode op, Array *const *in, int nin, DType forced);
 Array *execute_primitive(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams);
 /* The same, into base's memory (scatter family, assign): base is written and returned. */
 Status execute_in_place(OpCode op, Array *base, Array *const *in, int nin, const int64_t *params,

@@ -6,6 +6,7 @@
 #include "graph/graph.h"
 
 #include <assert.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Work below this many bytes is over before another thread could take the lock. */
@@ -239,6 +240,79 @@ execute_elementwise(OpCode op, Array *const *in, int nin, DType forced)
         }
     }
     return elementwise_general(op, in, nin, loop, in_dtypes, result, device);
+}
+
+/* The order of axes by falling stride that all arrays of the full shape share, when it is not
+ * the order they are written in. */
+static bool
+shared_axis_order(Array *const *in, int nin, int *order)
+{
+    const Array *first = NULL;
+    for (int i = 0; i < nin; i++) {
+        if (in[i]->ndim > 1 && first == NULL) {
+            first = in[i];
+        }
+    }
+    if (first == NULL || array_is_contiguous(first)) {
+        return false;
+    }
+    bool moved = false;
+    for (int k = 0; k < first->ndim; k++) {
+        int at = k;
+        while (at > 0 && llabs(first->strides[order[at - 1]]) < llabs(first->strides[k])) {
+            order[at] = order[at - 1];
+            at--;
+        }
+        order[at] = k;
+        moved = moved || at != k;
+    }
+    for (int i = 0; moved && i < nin; i++) {
+        const Array *a = in[i];
+        if (a->ndim == 0) {
+            continue;
+        }
+        if (a->ndim != first->ndim ||
+            memcmp(a->shape, first->shape, (size_t)a->ndim * sizeof(int64_t)) != 0) {
+            return false;
+        }
+        for (int k = 1; k < a->ndim; k++) {
+            if (llabs(a->strides[order[k - 1]]) < llabs(a->strides[order[k]])) {
+                return false;
+            }
+        }
+    }
+    return moved;
+}
+
+Array *
+execute_elementwise_in_order(OpCode op, Array *const *in, int nin, DType forced)
+{
+    int order[ARRAY_MAX_NDIM], back[ARRAY_MAX_NDIM];
+    if (!shared_axis_order(in, nin, order)) {
+        return execute_elementwise(op, in, nin, forced);
+    }
+    Array *turned[3] = {NULL, NULL, NULL}, *out = NULL, *result = NULL;
+    bool ready = true;
+    for (int i = 0; i < nin; i++) {
+        turned[i] = in[i]->ndim == 0 ? array_retain(in[i]) : view_transpose(in[i], order);
+        if (turned[i] == NULL) {
+            ready = false;
+        } else {
+            turned[i]->weak = in[i]->weak;
+        }
+    }
+    out = ready ? execute_elementwise(op, turned, nin, forced) : NULL;
+    if (out != NULL) {
+        for (int k = 0; k < out->ndim; k++) {
+            back[order[k]] = k;
+        }
+        result = view_transpose(out, back);
+    }
+    array_release(out);
+    for (int i = 0; i < nin; i++) {
+        array_release(turned[i]);
+    }
+    return result;
 }
 
 /* ---- primitives ---- */
