@@ -68,7 +68,7 @@ double special_bessel_i(double n, double x);
     static inline V xlog1py_##S(V x, V y)                                                          \
     {                                                                                              \
         const V product = x * log1p_##S(y);                                                        \
-        return (x == 0) & (y == y) ? (V)0 : product;                                               \
+        return ((x == 0) & (y == y)) ? (V)0 : product;                                             \
     }                                                                                              \
     static inline V bessel_i_##S(V n, V x) { return (V)special_bessel_i(n, x); }
 
