@@ -40,14 +40,13 @@ tests: all
 	$(PYTHON) -m pytest -q $(TESTS)
 
 # Leaks are counted by the allocator's own report: the interpreter's would drown ours.
-# Reports go to build/report.*, as pytest would swallow them.
+# Reports are written past sys.stderr: pytest must not capture them.
 tests-san:
 	PYARR_SAN=1 $(PYTHON) setup.py -q build --build-lib $(san_folder)
 	LD_PRELOAD="$(san_runtime)" PYTHONMALLOC=malloc \
-	ASAN_OPTIONS=detect_leaks=0:log_path=build/report \
-	UBSAN_OPTIONS=print_stacktrace=1:log_path=build/report \
+	ASAN_OPTIONS=detect_leaks=0 UBSAN_OPTIONS=print_stacktrace=1 \
 	HYPOTHESIS_PROFILE=few PYTHONPATH=$(san_folder) \
-	$(PYTHON) -P -m pytest -q -m "not slow" $(TESTS)
+	$(PYTHON) -P -m pytest -q --capture=sys -m "not slow" $(TESTS)
 
 bench: all
 	for file in benchmarks/*.py; do PYTHONPATH=. $(PYTHON) $$file || exit 1; done
