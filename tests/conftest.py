@@ -1,9 +1,12 @@
 """What all tests share: the right pyarr, and the same examples every time."""
 
 import os
+import re
 import sys
 import sysconfig
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -34,3 +37,17 @@ else:
         "few", parent=settings.get_profile("same"), max_examples=20
     )
     settings.load_profile(os.environ.get("HYPOTHESIS_PROFILE", "same"))
+
+
+def sanitized():
+    """Is a sanitizer's run-time library in this process?"""
+    maps = Path("/proc/self/maps")
+    return maps.exists() and re.search(r"lib[at]san", maps.read_text()) is not None
+
+
+def pytest_collection_modifyitems(items):
+    if sanitized():
+        skip = pytest.mark.skip(reason="a sanitizer distorts what it measures")
+        for item in items:
+            if item.get_closest_marker("unsanitized"):
+                item.add_marker(skip)

@@ -369,6 +369,7 @@ def test_element_reads_take_linear_time():
 
 
 @pytest.mark.skipif(not os.path.exists("/proc/self/statm"), reason="needs /proc")
+@pytest.mark.unsanitized
 def test_inactive_chunks_stream_in_constant_memory():
     def resident():
         with open("/proc/self/statm") as f:

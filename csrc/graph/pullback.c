@@ -85,7 +85,9 @@ pass_collect(Pass *pass, int64_t nout, Node *const *outs)
             }
         }
     }
-    qsort(pass->nodes.data, (size_t)pass->nodes.size, sizeof(Node *), latest_first);
+    if (pass->nodes.size > 0) {
+        qsort(pass->nodes.data, (size_t)pass->nodes.size, sizeof(Node *), latest_first);
+    }
     pass->cotangents = mem_new_zeroed((size_t)pass->nodes.size * sizeof(Cotangent));
     pass_mark(pass, true);
     status = pass->cotangents == NULL ? STATUS_ERROR : STATUS_OK;
