@@ -121,9 +121,10 @@ def _names():
         custom,
         modes,
     ):
+        public = getattr(module, "__all__", vars(module))
         for name, value in vars(module).items():
             own = getattr(value, "__module__", None) == module.__name__
-            if own and not name.startswith("_"):
+            if own and name in public and not name.startswith("_"):
                 names[name] = value
     for name in ("mgrid", "ogrid", "r_", "c_"):
         names[name] = getattr(grids, name)
