@@ -16,14 +16,19 @@
 
 typedef VEC(Node *) NodeList;
 
-/* What the run knows of each node it computes; node->mark is its index + 1. */
+/* What the run knows of each node it computes. */
 typedef struct Use {
     int64_t readers; /* still to come; targets count one that never comes */
+    int64_t first;   /* where the node's inputs begin in `places` */
 } Use;
 
+/* Marks serve while a run is prepared only: kernels let other threads at the interpreter, whose
+ * runs and backward passes may meet the same nodes of the tape. */
 typedef struct Run {
-    NodeList order; /* retained, sorted by seq */
-    Use *uses;
+    NodeList order;  /* retained, sorted by seq */
+    Use *uses;       /* one for each node, and the end */
+    int64_t *places; /* of each input in `order`, + 1; 0 when it had its value already */
+    int64_t nplaces;
     bool keep;
 } Run;
 
@@ -119,10 +124,8 @@ by_seq(const void *a, const void *b)
 static void
 run_fini(Run *run)
 {
-    for (int64_t i = 0; i < run->order.size; i++) {
-        run->order.data[i]->mark = 0;
-    }
-    mem_free(run->uses, (size_t)run->order.size * sizeof(Use));
+    mem_free(run->uses, (size_t)(run->order.size + 1) * sizeof(Use));
+    mem_free(run->places, (size_t)run->nplaces * sizeof(int64_t) + 1);
     for (int64_t i = 0; i < run->order.size; i++) {
         node_release(run->order.data[i]);
     }
@@ -166,35 +169,56 @@ done:
     for (int64_t i = 0; i < stack.size; i++) {
         stack.data[i]->mark = 0;
     }
+    for (int64_t i = 0; status != STATUS_OK && i < run->order.size; i++) {
+        run->order.data[i]->mark = 0;
+    }
     vec_fini(&stack);
     return status;
 }
 
-static Status
-run_prepare(Run *run, Node *const *targets, int64_t count)
+/* Marks are the places in the order, + 1. */
+static void
+note_places(Run *run, Node *const *targets, int64_t count)
 {
-    qsort(run->order.data, (size_t)run->order.size, sizeof(Node *), by_seq);
-    run->uses = mem_new_zeroed((size_t)run->order.size * sizeof(Use));
-    if (run->uses == NULL) {
-        return STATUS_ERROR;
-    }
-    for (int64_t i = 0; i < run->order.size; i++) {
-        run->order.data[i]->mark = i + 1;
-    }
+    int64_t at = 0;
     for (int64_t i = 0; i < run->order.size; i++) {
         const Node *node = run->order.data[i];
+        run->uses[i].first = at;
         for (int k = 0; k < node->nin; k++) {
-            if (node->inputs[k]->mark > 0) {
-                run->uses[node->inputs[k]->mark - 1].readers++;
+            const int64_t place = node->inputs[k]->mark;
+            run->places[at++] = place;
+            if (place > 0) {
+                run->uses[place - 1].readers++;
             }
         }
     }
+    run->uses[run->order.size].first = at;
     for (int64_t i = 0; i < count; i++) {
         if (targets[i]->mark > 0) {
             run->uses[targets[i]->mark - 1].readers++;
         }
     }
-    return STATUS_OK;
+}
+
+/* Marks are 0 again when this returns. */
+static Status
+run_prepare(Run *run, Node *const *targets, int64_t count)
+{
+    qsort(run->order.data, (size_t)run->order.size, sizeof(Node *), by_seq);
+    for (int64_t i = 0; i < run->order.size; i++) {
+        run->order.data[i]->mark = i + 1;
+        run->nplaces += run->order.data[i]->nin;
+    }
+    run->uses = mem_new_zeroed((size_t)(run->order.size + 1) * sizeof(Use));
+    run->places = mem_new((size_t)run->nplaces * sizeof(int64_t) + 1);
+    const bool ok = run->uses != NULL && run->places != NULL;
+    if (ok) {
+        note_places(run, targets, count);
+    }
+    for (int64_t i = 0; i < run->order.size; i++) {
+        run->order.data[i]->mark = 0;
+    }
+    return ok ? STATUS_OK : STATUS_ERROR;
 }
 
 /* ---- computing one node ---- */
@@ -206,13 +230,15 @@ writes_base(int op)
            op == OP_put_along_add;
 }
 
-/* May `node` take over the memory of its base? Only this node reads it, now and later. */
+/* May `node` take over the memory of its base? Only this node reads it, now and later. (The
+ * caller holds the value too.) */
 static bool
-base_is_free(const Run *run, const Node *node)
+base_is_free(const Run *run, int64_t at, const Node *node)
 {
+    const int64_t place = run->places[run->uses[at].first];
     Node *base = node->inputs[0];
     const Array *value = base->value;
-    if (value == NULL || value->refcount != 1 || value->storage->refcount != 1 ||
+    if (value == NULL || value->refcount != 2 || value->storage->refcount != 1 ||
         value->storage->foreign || value->storage->exported || value->readonly ||
         base->readers_of != NULL || !array_is_contiguous(value)) {
         return false;
@@ -222,10 +248,10 @@ base_is_free(const Run *run, const Node *node)
             return false;
         }
     }
-    if (base->mark > 0 && !run->keep) {
-        return run->uses[base->mark - 1].readers == 1;
+    if (place > 0 && !run->keep) {
+        return run->uses[place - 1].readers == 1;
     }
-    const int run_reference = base->mark > 0 ? 1 : 0;
+    const int run_reference = place > 0 ? 1 : 0;
     return base->refcount == 1 + run_reference;
 }
 
@@ -295,19 +321,34 @@ compute_node(const Node *node, Array *const *in, bool base_free)
 }
 
 static void
-use_done(Run *run, Node *input)
+uses_done(Run *run, int64_t at)
 {
-    if (run->keep || input->mark <= 0) {
-        return;
-    }
-    if (--run->uses[input->mark - 1].readers == 0) {
-        array_release(input->value);
-        input->value = NULL;
+    for (int64_t k = run->uses[at].first; k < run->uses[at + 1].first && !run->keep; k++) {
+        const int64_t place = run->places[k];
+        if (place > 0 && --run->uses[place - 1].readers == 0) {
+            Node *input = run->order.data[place - 1];
+            if (input->op != OP_constant) { /* another run may have made it one */
+                array_release(input->value);
+                input->value = NULL;
+            }
+        }
     }
 }
 
+/* Another thread's run may have dropped the value meanwhile: then it is computed again. */
+static Array *
+input_value(Node *input)
+{
+    while (!has_value(input)) {
+        if (evaluate_nodes(&input, 1, false) != STATUS_OK) {
+            return NULL;
+        }
+    }
+    return node_value(input);
+}
+
 static Status
-run_node(Run *run, Node *node)
+run_node(Run *run, int64_t at, Node *node)
 {
     enum { FEW = 8 };
     Array *few[FEW], **in = few;
@@ -320,30 +361,36 @@ run_node(Run *run, Node *node)
             return STATUS_ERROR;
         }
     }
-    const bool base_free = writes_base(node->op) && base_is_free(run, node);
+    node->running++;
     for (; n < node->nin; n++) {
-        in[n] = node_value(node->inputs[n]);
+        in[n] = input_value(node->inputs[n]);
         if (in[n] == NULL) {
             goto done;
         }
     }
+    const bool base_free = writes_base(node->op) && base_is_free(run, at, node);
     if (base_free) {
         array_release(node->inputs[0]->value);
         node->inputs[0]->value = NULL;
     }
-    node->value = compute_node(node, in, base_free);
-    if (node->value == NULL) {
+    Array *value = compute_node(node, in, base_free);
+    if (value == NULL) {
         char text[256];
         err_prefix("%s: ", node_text(node, text, (int)sizeof text));
         goto done;
     }
-    node->value_version = node->value->storage->version;
+    if (node->value == NULL) {
+        node->value = array_retain(value);
+        node->value_version = value->storage->version;
+    }
+    array_release(value);
     status = STATUS_OK;
 done:
+    node->running--;
     for (int i = 0; i < n; i++) {
         array_release(in[i]);
     }
-    if (node->nin > FEW) {
+    if (in != few) {
         mem_free(in, bytes);
     }
     return status;
@@ -357,12 +404,10 @@ run_all(Run *run)
         if (has_value(node)) {
             continue;
         }
-        if (run_node(run, node) != STATUS_OK) {
+        if (run_node(run, i, node) != STATUS_OK) {
             return STATUS_ERROR;
         }
-        for (int k = 0; k < node->nin; k++) {
-            use_done(run, node->inputs[k]);
-        }
+        uses_done(run, i);
     }
     return STATUS_OK;
 }
@@ -394,7 +439,8 @@ evaluate_nodes(Node *const *targets, int64_t count, bool keep)
     if (status == STATUS_OK && keep) {
         for (int64_t i = 0; i < run.order.size; i++) {
             Node *node = run.order.data[i];
-            if (!node_is_active(node) && node->value != NULL && !aliases_input(node)) {
+            if (!node_is_active(node) && node->value != NULL && node->running == 0 &&
+                !aliases_input(node)) {
                 node_make_constant(node);
             }
         }

@@ -22,6 +22,7 @@ struct Node {
     uint8_t weak;  /* Weak */
     int16_t ndim;
     uint8_t flags;
+    uint8_t running; /* threads that compute it right now */
     int32_t nin;
     int32_t nparams;
     int64_t size;   /* elements */
@@ -37,7 +38,7 @@ struct Node {
     int32_t instruction;
     int32_t stale_instruction;
     uintptr_t stale_line;
-    int64_t mark;    /* scratch of the pass that is running; 0 between passes */
+    int64_t mark;    /* scratch of the pass that is running; 0 whenever other code may run */
     Node **inputs;
     int64_t *params;
     int64_t *shape;

@@ -208,24 +208,35 @@ to_user(Node *g)
     return g != NULL && dtype_is_complex((DType)g->dtype) ? build1(OP_conjugate, g) : g;
 }
 
+/* Add to the grad of a leaf. Other threads may add to it, or drop it, while a kernel runs. */
 static Status
-accumulate(Binding *leaf, Node *g, bool create_graph)
+accumulate(const Node *leaf, Node *g, bool create_graph)
 {
-    Array *grad = g == NULL ? NULL : array_of_node(g, create_graph);
-    if (grad == NULL) {
-        return STATUS_ERROR;
-    }
-    if (leaf->grad != NULL) {
-        Array *sum = graph_apply2(OP_add, leaf->grad, grad);
-        array_release(grad);
-        if (sum == NULL) {
-            return STATUS_ERROR;
+    Array *more = g == NULL ? NULL : array_of_node(g, create_graph);
+    Array *sum = more;
+    while (sum != NULL) {
+        Array *old = leaf->binding == NULL ? NULL : leaf->binding->grad;
+        if (old == NULL) {
+            break;
         }
-        grad = sum;
-        array_release(leaf->grad);
+        array_retain(old);
+        sum = graph_apply2(OP_add, old, more);
+        const bool unchanged = leaf->binding != NULL && leaf->binding->grad == old;
+        array_release(old);
+        if (sum == NULL || unchanged) {
+            break;
+        }
+        array_release(sum);
+        sum = more;
     }
-    leaf->grad = grad;
-    return STATUS_OK;
+    if (sum != NULL && leaf->binding != NULL) {
+        array_release(leaf->binding->grad);
+        leaf->binding->grad = array_retain(sum);
+    }
+    const Status status = sum == NULL ? STATUS_ERROR : STATUS_OK;
+    array_release(sum != more ? sum : NULL);
+    array_release(more);
+    return status;
 }
 
 Status
@@ -253,9 +264,8 @@ tape_backward(Array *y, Array *cotangent, bool create_graph)
     }
     status = STATUS_OK;
     for (int64_t i = 0; i < leaves.size && status == STATUS_OK; i++) {
-        Binding *leaf = leaves.data[i]->binding;
-        if (leaf != NULL && grads[i] != NULL) {
-            status = accumulate(leaf, to_user(grads[i]), create_graph);
+        if (leaves.data[i]->binding != NULL && grads[i] != NULL) {
+            status = accumulate(leaves.data[i], to_user(grads[i]), create_graph);
         }
     }
 done:

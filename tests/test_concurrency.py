@@ -1,0 +1,89 @@
+"""Threads and reentrant calls that meet in the same recorded arrays."""
+
+import threading
+
+import numpy as np
+import pytest
+import scipy.fft
+
+import pyarr
+
+
+def run_threads(count, work):
+    """Run work(i) on `count` threads; the exceptions they raised."""
+    errors = []
+
+    def guarded(i):
+        try:
+            work(i)
+        except BaseException as error:
+            errors.append(error)
+
+    threads = [threading.Thread(target=guarded, args=(i,)) for i in range(count)]
+    for thread in threads:
+        thread.start()
+    for thread in threads:
+        thread.join()
+    return errors
+
+
+@pytest.fixture
+def mixed():
+    """A result whose derivative needs a cast that eager mode never stored."""
+    w = pyarr.array(np.linspace(0, 1, 8, dtype=np.float32)).requires_grad_()
+    v = pyarr.array(np.linspace(1, 2, 8)).requires_grad_()
+    return pyarr.arctan2(w, v) * w * v, w, v
+
+
+def test_backward_pass_within_an_evaluation(mixed, monkeypatch):
+    # While a Fourier transform runs, other code may use the same nodes.
+    u, w, v = mixed
+    spectrum = pyarr.sum(abs(pyarr.fft.fft(u)) ** 2)
+    outer = pyarr.autograd.grad(spectrum, [w, v])
+    inner = pyarr.autograd.grad(pyarr.sum(u), [w, v])
+    found = []
+
+    def reentrant(original):
+        def transform(*args, **kwargs):
+            found.append(pyarr.autograd.grad(pyarr.sum(u), [w, v]))
+            return original(*args, **kwargs)
+
+        return transform
+
+    for name in ("fft", "ifft", "fftn", "ifftn"):
+        monkeypatch.setattr(scipy.fft, name, reentrant(getattr(scipy.fft, name)))
+    again = pyarr.autograd.grad(spectrum, [w, v])
+    assert found
+    for got in found:
+        assert [np.array_equal(a, b) for a, b in zip(got, inner, strict=True)] == [
+            True,
+            True,
+        ]
+    for a, b in zip(again, outer, strict=True):
+        np.testing.assert_allclose(a, b)
+
+
+def test_threads_add_up_the_grad_of_one_leaf():
+    w = pyarr.array(np.linspace(0, 1, 200_000)).requires_grad_()
+    loss = pyarr.sum(pyarr.exp(w * w))
+    loss.backward()
+    once = np.asarray(w.grad)
+    errors = run_threads(4, lambda i: [loss.backward() for _ in range(8)])
+    assert errors == []
+    np.testing.assert_allclose(w.grad, 33 * once)
+
+
+def test_threads_share_a_computed_array():
+    size = 200_000
+    w = pyarr.array(np.linspace(0, 1, size, dtype=np.float32)).requires_grad_()
+    v = pyarr.array(np.linspace(1, 2, size)).requires_grad_()
+    loss = pyarr.sum(pyarr.arctan2(w, v) * w * v)
+    right = pyarr.autograd.grad(loss, [w, v])
+    found = []
+    errors = run_threads(
+        4, lambda i: [found.append(pyarr.autograd.grad(loss, [w, v])) for _ in range(4)]
+    )
+    assert errors == []
+    for got in found:
+        for a, b in zip(got, right, strict=True):
+            np.testing.assert_array_equal(a, b)
