@@ -64,12 +64,12 @@ class Counted:
 
 
 def progress(label):
-    """A tqdm bar as a callback for SciPy, or nothing where tqdm isn't installed."""
+    """A tqdm bar as a callback for SciPy; nothing without tqdm or a terminal."""
     try:
         from tqdm import tqdm
     except ImportError:
         return None, lambda: None
-    bar = tqdm(desc=label, unit=" iterations", leave=False)
+    bar = tqdm(desc=label, unit=" iterations", leave=False, disable=None)
 
     def callback(intermediate_result):
         bar.update()

@@ -122,7 +122,9 @@ def _names():
         modes,
     ):
         public = getattr(module, "__all__", vars(module))
-        for name, value in vars(module).items():
+        public = getattr(module, "__all__", vars(module))
+        for name in public:
+            value = getattr(module, name)
             own = getattr(value, "__module__", None) == module.__name__
             if own and name in public and not name.startswith("_"):
                 names[name] = value
@@ -167,7 +169,8 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*globals(), *_LAZY, *filter(_numpy.__dict__.get, _THROUGH_NUMPY)})
+    return sorted({*_PUBLIC, *_LAZY, *filter(_numpy.__dict__.get, _THROUGH_NUMPY)})
 
 
 globals().update(_names())
+_PUBLIC = [*_names(), "iterable", "result_type", *(n for n in globals() if "__" in n)]

@@ -37,12 +37,15 @@ class no_grad:
 
     enabled = False
 
+    def __init__(self):
+        self.before = []  # a stack, as one object may be entered again inside itself
+
     def __enter__(self):
-        self.before = _core.set_grad_enabled(self.enabled)
+        self.before.append(_core.set_grad_enabled(self.enabled))
         return self
 
     def __exit__(self, *exception):
-        _core.set_grad_enabled(self.before)
+        _core.set_grad_enabled(self.before.pop())
 
     def __call__(self, f):
         @functools.wraps(f)

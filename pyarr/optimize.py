@@ -155,6 +155,12 @@ class _Residuals:
         return hessian(combined)(_copy(x))
 
 
+def _is_watched() -> bool:
+    """Whether standard error is a terminal or a notebook, where lines are redrawn."""
+    terminal = sys.stderr is not None and sys.stderr.isatty()
+    return terminal or "ipykernel" in sys.modules
+
+
 class _Progress:
     """A progress bar by tqdm, or a line on standard error without it."""
 
@@ -162,27 +168,35 @@ class _Progress:
         self.value = value
         self.count = 0
         self.name = name
+        self.text = ""
+        self.watched = _is_watched()
         try:
             from tqdm.auto import tqdm
         except ImportError:
             self.bar = None
         else:
-            self.bar = tqdm(desc=name, total=total, unit="it", leave=True)
+            # Elsewhere each redrawing is one more line of a log.
+            pause = 0.1 if self.watched else 10
+            self.bar = tqdm(desc=name, total=total, unit="it", mininterval=pause)
 
     def step(self) -> None:
         self.count += 1
-        text = f"{self.value():.8g}"
+        self.text = f"{self.value():.8g}"
         if self.bar is not None:
-            self.bar.set_postfix_str(text, refresh=False)
+            self.bar.set_postfix_str(self.text, refresh=False)
             self.bar.update()
-        elif sys.stderr is not None:
-            print(f"\r{self.name}: {self.count} it, {text}", end="", file=sys.stderr)
+        elif self.watched:
+            self.write(end="")
+
+    def write(self, end: str) -> None:
+        line = f"\r{self.name}: {self.count} it, {self.text}"
+        print(line, end=end, file=sys.stderr)
 
     def close(self) -> None:
         if self.bar is not None:
             self.bar.close()
         elif self.count and sys.stderr is not None:
-            print(file=sys.stderr)
+            self.write(end="\n")
 
 
 def _with_progress(callback: Callable | None, bar: _Progress) -> Callable:

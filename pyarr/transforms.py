@@ -16,6 +16,9 @@ import numpy as np
 from . import _core
 from ._trees import flatten, kind_of, like, ndarray, unflatten
 
+# The rest is for this package's other modules.
+__all__ = ["grad", "hessian", "hvp", "jacobian", "value_and_grad"]
+
 # The rest is shared with the other files of derivatives.
 __all__ = ["grad", "hessian", "hvp", "jacobian", "value_and_grad"]
 

@@ -240,3 +240,25 @@ def test_unknown_device():
     with pytest.raises(ValueError, match="no such"):
         pa.zeros(2, device="no such")
     assert pa.zeros(2, device="cpu").device == "cpu"
+
+
+LAYOUTS = {
+    "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "turned": np.arange(24.0).reshape(2, 3, 4).transpose(1, 0, 2),
+    "reversed": np.arange(12.0).reshape(3, 4)[::-1].T,
+    "broadcast": np.broadcast_to(np.arange(4.0), (3, 4)),
+}
+
+
+@pytest.mark.parametrize("kind", LAYOUTS)
+def test_copies_keep_the_order_of_axes(kind):
+    a = LAYOUTS[kind]
+    for dtype in (None, "float32"):
+        wanted = np.array(a, dtype=dtype)
+        got = pa.array(a, dtype=dtype)
+        assert got.strides == wanted.strides and np.array_equal(got, wanted)
+    for order in "KCFA":
+        x = pa.asarray(a)
+        assert x.copy(order).strides == a.copy(order).strides
+        got, wanted = x.astype("f4", order=order), a.astype("f4", order=order)
+        assert got.strides == wanted.strides and np.array_equal(got, wanted)

@@ -1,9 +1,11 @@
 """The package as installed: what it loads, exports, and says of itself."""
 
+import inspect
 import re
 import shutil
 import subprocess
 import sys
+import types
 from importlib import metadata
 from pathlib import Path
 
@@ -106,3 +108,25 @@ def test_import_time(monkeypatch, tmp_path):
     # The least of several, as other work on the machine only adds.
     run(code)
     assert min(float(run(code)[0]) for _ in range(5)) <= 0.30
+
+
+def test_completion_offers_only_public_names():
+    names = [name for name in dir(pa) if "__" not in name]
+    assert not [name for name in names if name.startswith("_")]
+    modules = {n for n in names if isinstance(getattr(pa, n), types.ModuleType)}
+    assert modules <= {*pa._LAZY, "dtypes", "exceptions"}
+    helpers = {"Arguments", "array_result", "push", "run"}
+    assert not helpers.intersection(names)
+
+
+def test_functions_have_signatures():
+    for name in dir(pa):
+        value = getattr(pa, name)
+        if getattr(value, "__module__", "").startswith("pyarr") and callable(value):
+            if not isinstance(value, type):
+                assert inspect.signature(value) is not None
+
+
+def test_signatures_of_ufuncs():
+    assert list(inspect.signature(pa.add).parameters)[:3] == ["x1", "x2", "out"]
+    assert str(inspect.signature(pa.frexp)) == str(inspect.signature(pa.exp))

@@ -178,3 +178,17 @@ def test_wrapping_sums():
     x = np.full(100, 2**62, "i8")
     assert int(pyarr.sum(pyarr.asarray(x))) == int(x.sum())
     assert int(pyarr.prod(pyarr.asarray(x + 1))) == int((x + 1).prod())
+
+
+@pytest.mark.parametrize("name", "sum prod max min any all ptp".split())
+def test_numbers_along_an_axis(name):
+    x = pyarr.array(3.0)
+    for axis in (0, -1, None, ()):
+        wanted = getattr(np, name)(np.float64(3.0), axis=axis)
+        got = getattr(pyarr, name)(x, axis=axis)
+        assert got.shape == () and got == wanted
+    for axis in (1, (0,)):
+        with pytest.raises(np.exceptions.AxisError):
+            getattr(np, name)(np.float64(3.0), axis=axis)
+        with pytest.raises(np.exceptions.AxisError):
+            getattr(pyarr, name)(x, axis=axis)

@@ -250,6 +250,25 @@ graph_copy(Array *x)
 }
 
 Array *
+graph_copy_in_order(Array *x, DType dtype)
+{
+    int order[ARRAY_MAX_NDIM], back[ARRAY_MAX_NDIM];
+    const DType wanted = dtype == DTYPE_COUNT ? (DType)x->dtype : dtype;
+    if (!execute_axis_order(&x, 1, order)) {
+        return graph_cast(x, wanted, true);
+    }
+    for (int k = 0; k < x->ndim; k++) {
+        back[order[k]] = k;
+    }
+    Array *turned = view_transpose(x, order);
+    Array *copy = turned == NULL ? NULL : graph_cast(turned, wanted, true);
+    Array *result = copy == NULL ? NULL : view_transpose(copy, back);
+    array_release(turned);
+    array_release(copy);
+    return result;
+}
+
+Array *
 graph_reshape(Array *x, int ndim, const int64_t *shape)
 {
     err_clear();

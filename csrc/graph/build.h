@@ -59,7 +59,10 @@ Array *execute_copy(const Array *x); /* C-contiguous, own memory, same device */
 /* The elements on another device (any layout in, C-contiguous out); a itself when there. */
 Array *execute_move(Array *a, Device *device);
 Array *execute_elementwise(OpCode op, Array *const *in, int nin, DType forced);
-/* The same with the result's memory laid out like the inputs', as NumPy's order 'K'. */
+/* The order of axes by falling stride that all arrays of the full shape share; false when it
+ * is the order they are written in. */
+bool execute_axis_order(Array *const *in, int nin, int *order);
+/* execute_elementwise with the result's memory laid out like the inputs', as NumPy's order 'K'. */
 Array *execute_elementwise_in_order(OpCode op, Array *const *in, int nin, DType forced);
 Array *execute_primitive(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams);
 /* The same, into base's memory (scatter family, assign): base is written and returned. */

@@ -242,10 +242,8 @@ execute_elementwise(OpCode op, Array *const *in, int nin, DType forced)
     return elementwise_general(op, in, nin, loop, in_dtypes, result, device);
 }
 
-/* The order of axes by falling stride that all arrays of the full shape share, when it is not
- * the order they are written in. */
-static bool
-shared_axis_order(Array *const *in, int nin, int *order)
+bool
+execute_axis_order(Array *const *in, int nin, int *order)
 {
     const Array *first = NULL;
     for (int i = 0; i < nin; i++) {
@@ -288,7 +286,7 @@ Array *
 execute_elementwise_in_order(OpCode op, Array *const *in, int nin, DType forced)
 {
     int order[ARRAY_MAX_NDIM], back[ARRAY_MAX_NDIM];
-    if (!shared_axis_order(in, nin, order)) {
+    if (!execute_axis_order(in, nin, order)) {
         return execute_elementwise(op, in, nin, forced);
     }
     Array *turned[3] = {NULL, NULL, NULL}, *out = NULL, *result = NULL;

@@ -37,6 +37,8 @@ Status graph_write_indexed(Array *dst, int axis, Array *const *index, int k, Arr
 Array *graph_cast(Array *x, DType dtype, bool force);
 /* C-contiguous copy, writable, fresh storage. */
 Array *graph_copy(Array *x);
+/* A copy in a dtype (DTYPE_COUNT: x's own), in memory laid out like x: NumPy's order 'K'. */
+Array *graph_copy_in_order(Array *x, DType dtype);
 /* x reshaped: a view where possible, else a copy; -1 allowed. */
 Array *graph_reshape(Array *x, int ndim, const int64_t *shape);
 /* x reduced: op in sum..all. axes normalised and sorted; naxes < 0 means all axes. */

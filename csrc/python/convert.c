@@ -578,11 +578,10 @@ convert_array_full(PyObject *object, DType dtype, int copy)
     Array *result = array_retain(array);
     if (dtype != DTYPE_COUNT && dtype != array->dtype) {
         array_release(result);
-        result = graph_cast(array, dtype, false);
-    }
-    else if (copy == 1 && is_shared) {
+        result = graph_copy_in_order(array, dtype);
+    } else if (copy == 1 && is_shared) {
         array_release(result);
-        result = graph_copy(array);
+        result = graph_copy_in_order(array, DTYPE_COUNT);
     }
     array_release(array);
     return result != NULL ? result : (Array *)error_raise();

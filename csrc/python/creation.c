@@ -235,7 +235,7 @@ make_filled(PyObject *shape_object, DType dtype, int fill, PyObject *order_objec
     return object_wrap(array);
 }
 
-/* (shape, dtype=float, order='C', *, device=None, like=None) */
+/* (shape, dtype=None, order='C', *, device=None, like=None) */
 static PyObject *
 make_bound(const char *name, int fill, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
 {
@@ -760,13 +760,13 @@ static PyMethodDef functions[] = {
     ROW(copy, "copy(a, order='K', subok=False)\n--\n\n"
               "An array with the elements of `a` in memory of its own; differentiable.\n\n"
               ">>> import pyarr as pa\n>>> pa.copy([1.0, 2.0])\narray([1., 2.])\n"),
-    ROW(empty, "empty(shape, dtype=float, order='C', *, device=None)\n--\n\n"
+    ROW(empty, "empty(shape, dtype=None, order='C', *, device=None)\n--\n\n"
                "An array whose elements are not set. ValueError for negative sizes.\n\n"
                ">>> import pyarr as pa\n>>> pa.empty((2, 3)).shape\n(2, 3)\n"),
-    ROW(zeros, "zeros(shape, dtype=float, order='C', *, device=None)\n--\n\n"
+    ROW(zeros, "zeros(shape, dtype=None, order='C', *, device=None)\n--\n\n"
                "An array of zeros. ValueError for negative sizes.\n\n"
                ">>> import pyarr as pa\n>>> pa.zeros(2)\narray([0., 0.])\n"),
-    ROW(ones, "ones(shape, dtype=float, order='C', *, device=None)\n--\n\n"
+    ROW(ones, "ones(shape, dtype=None, order='C', *, device=None)\n--\n\n"
               "An array of ones. ValueError for negative sizes.\n\n"
               ">>> import pyarr as pa\n>>> pa.ones(2)\narray([1., 1.])\n"),
     ROW(full, "full(shape, fill_value, dtype=None, order='C', *, device=None)\n--\n\n"
@@ -785,19 +785,19 @@ static PyMethodDef functions[] = {
     ROW(full_like, "full_like(a, fill_value, dtype=None, order='K', subok=True, shape=None, *, "
                    "device=None)\n--\n\nfull() with the shape, dtype and device of another.\n\n"
                    ">>> import pyarr as pa\n>>> pa.full_like([3, 2], 5)\narray([5, 5])\n"),
-    ROW(arange, "arange([start,] stop[, step], dtype=None, *, device=None)\n--\n\n"
-                "Numbers from start (0) up to but not stop. Integers give int64.\n"
-                "ZeroDivisionError for a step of zero.\n\n"
+    ROW(arange, "arange(start=None, stop=None, step=1, dtype=None, *, device=None)\n--\n\n"
+                "Numbers from start up to but not stop; a single number is stop, from 0. Integers\n"
+                "give int64. ZeroDivisionError for a step of zero.\n\n"
                 ">>> import pyarr as pa\n>>> pa.arange(1, 7, 2)\narray([1, 3, 5])\n"),
     ROW(linspace, "linspace(start, stop, num=50, endpoint=True, retstep=False, dtype=None, "
                   "axis=0, *, device=None)\n--\n\n"
                   "`num` numbers evenly from start to stop; arrays give a new axis. ValueError for\n"
                   "negative num. Differentiable in start and stop.\n\n"
                   ">>> import pyarr as pa\n>>> pa.linspace(0, 1, 3)\narray([0. , 0.5, 1. ])\n"),
-    ROW(eye, "eye(N, M=None, k=0, dtype=float, order='C', *, device=None)\n--\n\n"
+    ROW(eye, "eye(N, M=None, k=0, dtype=None, order='C', *, device=None)\n--\n\n"
              "Ones on the k-th diagonal of an N x M matrix.\n\n"
              ">>> import pyarr as pa\n>>> pa.eye(2)\narray([[1., 0.],\n       [0., 1.]])\n"),
-    ROW(identity, "identity(n, dtype=float)\n--\n\nThe n x n identity matrix.\n\n"
+    ROW(identity, "identity(n, dtype=None)\n--\n\nThe n x n identity matrix.\n\n"
                   ">>> import pyarr as pa\n>>> pa.identity(1)\narray([[1.]])\n"),
     {NULL, NULL, 0, NULL},
 };

@@ -335,6 +335,9 @@ static PyObject *
 copy_in_order(PyObject *self, char order)
 {
     Array *x = object_array(self);
+    if (order == 'K') {
+        return object_wrap(graph_copy_in_order(x, DTYPE_COUNT));
+    }
     if (!order_is_fortran(order, x)) {
         return object_wrap(graph_copy(x));
     }
@@ -392,12 +395,17 @@ METHOD(astype)
     if (dtype == x->dtype && copy) {
         return copy_in_order(self, order);
     }
-    Array *result = graph_cast(x, dtype, copy);
-    if (result == x) {
-        array_release(result);
+    if (dtype == x->dtype) {
         return Py_NewRef(self);
     }
-    return object_wrap(result);
+    if (order == 'K') {
+        return object_wrap(graph_copy_in_order(x, dtype));
+    }
+    PyObject *result = object_wrap(graph_cast(x, dtype, false));
+    if (result != NULL && order_is_fortran(order, x)) {
+        Py_SETREF(result, copy_in_order(result, 'F'));
+    }
+    return result;
 }
 
 METHOD(view)

@@ -161,10 +161,14 @@ function_reduce(OpCode op, Array *x, const ReduceArgs *args)
     int axes[ARRAY_MAX_NDIM], naxes = -1;
     bool keepdims;
     DType dtype;
-    if (convert_axes(args->axis == NULL ? Py_None : args->axis, x->ndim, axes, &naxes) < 0 ||
+    /* NumPy lets numbers be reduced along axis 0 or -1, but not along (0,). */
+    const bool number = x->ndim == 0 && args->axis != NULL && PyIndex_Check(args->axis);
+    if (convert_axes(args->axis == NULL ? Py_None : args->axis, number ? 1 : x->ndim, axes,
+                     &naxes) < 0 ||
         args_bool(args->keepdims, false, &keepdims) < 0 || args_dtype(args->dtype, &dtype) < 0) {
         return NULL;
     }
+    naxes = number ? -1 : naxes;
     PyObject *initial = args->initial == Py_None ? NULL : args->initial;
     if (dtype == DTYPE_COUNT && (op == OP_sum || op == OP_prod)) {
         dtype = accumulator(x->dtype);

@@ -676,6 +676,28 @@ ufunc_signature(PyObject *self, void *closure)
     Py_RETURN_NONE;
 }
 
+/* inspect.Signature of a call: what help() and completion in notebooks show. */
+static PyObject *
+ufunc_call_signature(PyObject *self, void *closure)
+{
+    (void)closure;
+    static const char *const sources[] = {
+        "", "lambda x, /, out=None, *, where=True, casting='same_kind', dtype=None: 0",
+        "lambda x1, x2, /, out=None, *, where=True, casting='same_kind', dtype=None: 0",
+        "lambda x1, x2, x3, /, out=None, *, where=True, casting='same_kind', dtype=None: 0"};
+    PyObject *inspect = PyImport_ImportModule("inspect");
+    PyObject *names = inspect == NULL ? NULL : PyDict_New();
+    PyObject *function = names == NULL ? NULL
+                                       : PyRun_String(sources[as_ufunc(self)->nin], Py_eval_input,
+                                                      names, names);
+    PyObject *result =
+        function == NULL ? NULL : PyObject_CallMethod(inspect, "signature", "O", function);
+    Py_XDECREF(inspect);
+    Py_XDECREF(names);
+    Py_XDECREF(function);
+    return result;
+}
+
 static PyGetSetDef ufunc_getset[] = {
     {"__name__", ufunc_name, NULL, NULL, NULL},
     {"__qualname__", ufunc_name, NULL, NULL, NULL},
@@ -685,6 +707,7 @@ static PyGetSetDef ufunc_getset[] = {
     {"nout", ufunc_count, NULL, "number of results", (void *)"o"},
     {"nargs", ufunc_count, NULL, "number of inputs and results", (void *)"a"},
     {"identity", ufunc_identity, NULL, "neutral element, None without", NULL},
+    {"__signature__", ufunc_call_signature, NULL, NULL, NULL},
     {"signature", ufunc_signature, NULL, "None: no core dimensions", NULL},
     {NULL, NULL, NULL, NULL, NULL},
 };
