@@ -13,6 +13,8 @@ import pytest
 import scipy.special
 from mpmath import mp, mpf
 
+import pyarr
+
 ROOT = Path(__file__).resolve().parent.parent
 SOURCES = [ROOT / "tests/csrc/function_loops.c", ROOT / "csrc/ops/special.c"]
 FLAGS = "-std=c11 -O3 -Wall -Wextra -Werror -fPIC -shared -ffp-contract=off".split()
@@ -426,3 +428,36 @@ def test_bessel_ratio(functions):
     x = np.array([0, 1e-100, 1e-5, 2, 7.9, 8.1, 100, -3])
     expected = np.where(x == 0, 0.5, scipy.special.iv(1, x) / np.where(x == 0, 1, x))
     np.testing.assert_allclose(functions("i1_ratio", x), expected, rtol=1e-14)
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_powers_by_one_exponent_have_the_values_of_pow(dtype):
+    x = np.array([*SPECIAL, 1e-30, 7.25, -7.25, 1e30], dtype)
+    for exponent in (0, 1, 2, 3, 0.5, -0.5, -1, -2, 1.5, np.inf, np.nan):
+        y = dtype(exponent)
+        with np.errstate(all="ignore"):
+            expected = np.power(x, np.full_like(x, y))
+        result = np.asarray(pyarr.power(pyarr.asarray(x), y))
+        np.testing.assert_allclose(result, expected, rtol=2 * np.finfo(dtype).eps)
+        zero = expected == 0
+        np.testing.assert_array_equal(
+            np.signbit(result[zero]), np.signbit(expected[zero])
+        )
+
+
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("name", ["log", "log2", "log10", "log1p", "power"])
+def test_kernels_give_the_same_bits_at_any_place(name, dtype):
+    """Vector loops and their ends, ordinary and special elements side by side."""
+    rng = np.random.default_rng(5)
+    arguments = [np.exp2(rng.uniform(-100, 100, 61)).astype(dtype)]
+    if name == "power":
+        arguments.append(rng.uniform(-3, 3, 61).astype(dtype))
+    whole = np.asarray(getattr(pyarr, name)(*arguments))
+    for size in (1, 3, 8, 13, 17, 60):
+        part = np.asarray(getattr(pyarr, name)(*[a[:size].copy() for a in arguments]))
+        np.testing.assert_array_equal(part, whole[:size])
+    arguments[0][::5] *= -1
+    mixed = np.asarray(getattr(pyarr, name)(*arguments))
+    same = np.arange(61) % 5 != 0
+    np.testing.assert_array_equal(mixed[same], whole[same])

@@ -129,10 +129,9 @@ def log_rest(z):
     return 2 * (2 * mp.atanh(s) - 2 * s) / (s * z)
 
 
-def log_rest2(z):
-    """(log((2 + s) / (2 - s)) - s - s^3 / 12) / (s z^2) at s = sqrt(z)."""
-    s = mp.sqrt(z)
-    return (2 * mp.atanh(s / 2) - s - s**3 / 12) / (s * z * z)
+def log_table_rest(r):
+    """(log(1 + r) - r + r^2 / 2) / r^3."""
+    return (mp.log1p(r) - r + r * r / 2) / r**3 if r else mpf(1) / 3
 
 
 def erfcx(x):
@@ -204,7 +203,22 @@ POLYNOMIALS = {
         4,
     ),
     "LOG_REST": (log_rest, identity, mpf("1e-12"), Z_LOG / 4, 6, 2),
-    "LOG_REST2": (log_rest2, lambda z: z * z, mpf("1e-12"), 4 * Z_LOG, 6, 2),
+    "LOG_TABLE_REST": (
+        log_table_rest,
+        lambda r: r * r,
+        mpf("-0.0432"),
+        mpf("0.0411"),
+        8,
+        3,
+    ),
+    "EXP_TABLE_REST": (
+        lambda r: (mp.exp(r) - 1 - r) / r**2,
+        lambda r: r * r,
+        -HALF_LN2 / 16,
+        HALF_LN2 / 16,
+        4,
+        1,
+    ),
     "SIN_REST": (odd_rest(mp.sin), identity, mpf("1e-12"), mpf("1.58") ** 2, 7, 4),
     "SIN_SMALL_REST": (
         odd_rest(mp.sin),
@@ -284,6 +298,10 @@ def constants(dtype):
     yield "ONE_BITS", hex(one)
     yield "ONE_LESS_SQRT_HALF_BITS", hex(one - sqrt_half)
     yield "SQRT_HALF_BITS", hex(sqrt_half)
+    table_start = int(bits(mpf(47) / 64), 16)
+    yield "ONE_LESS_TABLE_START_BITS", hex(one - table_start)
+    yield "TABLE_START_BITS", hex(table_start)
+    yield "TABLE_SHIFT", str(mantissa - 4)
     yield "INTEGER_BITS", bits(mpf(2) ** mantissa)
     yield "INTEGER_BIAS", text(2**mantissa + bias, dtype)
     yield "INTEGER_BIAS_SUBNORMAL", text(2**mantissa + bias + subnormal, dtype)
@@ -335,7 +353,6 @@ def constants(dtype):
         ("LN2", LN2, 11 if wide else 8),
         ("LOG2E", 1 / LN2, 0),
         ("LOG10E", 1 / mp.log(10), 0),
-        ("TWELFTH", mpf(1) / 12, 0),
         ("PI", mp.pi, 0),
         ("PIO2", mp.pi / 2, 0),
         ("PIO4", mp.pi / 4, 0),
@@ -344,6 +361,10 @@ def constants(dtype):
         high, low = split(value, dtype, zeros)
         yield name + "_HI", text(high, dtype)
         yield name + "_LO", text(low, dtype)
+    yield "SIXTEEN_LOG2E", text(16 / LN2, dtype)
+    high, low = split(LN2, dtype, 16 if wide else 12)
+    yield "LN2_SIXTEENTH_HI", text(high / 16, dtype)
+    yield "LN2_SIXTEENTH_LO", text(low / 16, dtype)
     rest = mp.pi
     for i in (1, 2, 3):
         part = rounded(rest, dtype)
@@ -353,6 +374,27 @@ def constants(dtype):
     yield "TWO_OVER_PI", text(2 / mp.pi, dtype)
     yield "TAN_PIO8", text(mp.tan(mp.pi / 8), dtype)
     yield "TAN_3PIO8", text(mp.tan(3 * mp.pi / 8), dtype)
+
+
+# Reciprocals of sixteen points of [47 / 64, 94 / 64), times 32: with so few bits that
+# m * reciprocal - 1 is exact, and none larger than 0.0432.
+RECIPROCALS = [43, 41, 39, 38, 37, 35, 34, 33, 32, 30, 28, 27, 26, 24, 23, 22]
+
+
+def tables(dtype):
+    """Pairs (name, sixteen texts) of the tables that functions.def names."""
+    inverses = [mpf(n) / 32 for n in RECIPROCALS]
+    # on the grid of LN2_HI, so that the sum with its multiples is exact
+    unit = mpf(2) ** (-42 if dtype == "f64" else -16)
+    logs = [-mp.log(c) for c in inverses]
+    high = [mp.nint(y / unit) * unit for y in logs]
+    yield "LOG_TABLE_INVERSE", [text(c, dtype) for c in inverses]
+    yield "LOG_TABLE_HI", [text(y, dtype) for y in high]
+    low = [y - h for y, h in zip(logs, high, strict=True)]
+    yield "LOG_TABLE_LO", [text(y, dtype) for y in low]
+    roots = [mpf(2) ** (mpf(i) / 16) for i in range(16)]
+    yield "EXP_TABLE", [text(y, dtype) for y in roots]
+    yield "EXP_TABLE_LO", [text(y - rounded(y, dtype), dtype) for y in roots]
 
 
 def special_constants():
@@ -392,6 +434,10 @@ def main():
     print(" * their largest errors before rounding and ranges.\n */")
     for name, value in constants(dtype):
         print(f"#undef {name}\n#define {name} {value}")
+    for name, words in tables(dtype):
+        print(f"#undef {name}\n#define {name} \\")
+        for i in range(0, 16, 4):
+            print("    " + ", ".join(words[i : i + 4]) + (", \\" if i < 12 else ""))
     for name in POLYNOMIALS:
         function, weight, low, high, *degrees = POLYNOMIALS[name]
         fit(name, function, weight, low, high, degrees[dtype == "f32"], dtype)

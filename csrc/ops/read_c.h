@@ -48,6 +48,11 @@
 #define CONSTI(c) ((PASTE(word, T))(c))
 #define AS_WORD(x) PASTE(bits, T)(x)
 #define AS_VALUE(i) PASTE(floatbits, T)(i)
+#define TABLE16(list, i) \
+    __extension__({ \
+        static const PASTE(entry, T) entries[16] = {list}; \
+        PASTE(table16, T)(entries, i); \
+    })
 
 #define VALUE PASTE(value, T)
 #define FUNCTION1(name) \
@@ -111,6 +116,7 @@ xor_mask(bool m, bool n)
 #define PRIMITIVES(S, V, W, F) \
     typedef V value_##S; \
     typedef W word_##S; \
+    typedef V entry_##S; \
     typedef struct { \
         V first, second; \
     } pair_##S; \
@@ -127,6 +133,7 @@ xor_mask(bool m, bool n)
         memcpy(&x, &i, sizeof(x)); \
         return x; \
     } \
+    SCALAR V table16_##S(const V *entries, W i) { return entries[i & 15]; } \
     SCALAR W iadd_##S(W i, W j) { return i + j; } \
     SCALAR W isub_##S(W i, W j) { return i - j; } \
     SCALAR W iand_##S(W i, W j) { return i & j; } \

@@ -17,6 +17,7 @@
  *   LET_PAIR1(v, w, name, x) LET_PAIR2(v, w, name, x, y)   names both results of a pair
  *   FIRST2(name, x, y)                the first result of a pair
  *   RESULT(e) RESULT2(e, f)                           closes a function, a pair
+ * and TABLE16(list, i), entry i modulo 16 of a list of sixteen constants.
  * Values are arguments and names only: a list has no branch and no loop.
  */
 #ifndef OPS_VOCABULARY_H

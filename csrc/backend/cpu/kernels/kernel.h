@@ -58,6 +58,10 @@ void kernel_spread(BlockKernel kernel, void *out, int out_size, const void *cons
             }                                                                                      \
             return;                                                                                \
         }                                                                                          \
+        if (kernel_has_vectors(OP_##name)) {                                                       \
+            kernel_vectors1(OP_##name, out, xs, n);                                                \
+            return;                                                                                \
+        }                                                                                          \
         KERNEL_LOOP(i, n)                                                                          \
         {                                                                                          \
             const V x = xs[i];                                                                     \
@@ -72,7 +76,12 @@ void kernel_spread(BlockKernel kernel, void *out, int out_size, const void *cons
         const V *const xs = in[0];                                                                 \
         const V *const ys = in[1];                                                                 \
         Out *const os = out;                                                                       \
-        if (uniform == 0) {                                                                        \
+        if (uniform == 2 && kernel_short_power(OP_##name, out, xs, ys[0], n)) {                    \
+            return;                                                                                \
+        }                                                                                          \
+        if (uniform == 0 && kernel_has_vectors(OP_##name)) {                                       \
+            kernel_vectors2(out, xs, ys, n);                                                       \
+        } else if (uniform == 0) {                                                                 \
             KERNEL_LOOP(i, n)                                                                      \
             {                                                                                      \
                 const V x = xs[i], y = ys[i];                                                      \

@@ -3,6 +3,15 @@
  * Included once by real.c, complex.c and integer.c after they have defined V, OUT_<rule>,
  * IF_<class>, T, and the table's name by KT and ISA.
  */
+#ifndef kernel_has_vectors
+#define kernel_has_vectors(op) false
+#define kernel_vectors1(op, out, xs, n) (void)0
+#define kernel_vectors2(out, xs, ys, n) (void)0
+#endif
+#ifndef kernel_short_power
+#define kernel_short_power(op, out, xs, y, n) false
+#endif
+
 #define ROW1(name, cls, rule, forward, dx, flags, doc) IF_##cls(KERNEL_ROW1(name, rule, forward))
 #define ROW2(name, cls, rule, forward, dx, dy, flags, doc)                                         \
     IF_##cls(KERNEL_ROW2(name, rule, forward, flags))

@@ -2,9 +2,16 @@
 /* variants: KT=f32,f64 ISA */
 #include "backend/cpu/kernels/kernel.h"
 #include "backend/cpu/kernels/real_rows.h"
+#include "ops/read_avx512.h"
+
+typedef PASTE(value, KT) V;
+
+#if HAS_AVX512
+#include "backend/cpu/kernels/real_avx512.h"
+#define kernel_has_vectors kernel_has_vectors
+#endif
 
 #define T KT
-typedef PASTE(value, KT) V;
 
 #define OUT_RULE_SAME V
 #define OUT_RULE_BOOL uint8_t
@@ -70,6 +77,46 @@ kernel_in_tail(OpCode op, V x)
         return x;
     }
 }
+
+/* The powers that NumPy, too, does without a logarithm, when one exponent serves all elements;
+ * with pow's values where the square root has others: of -0 and -infinity. */
+SCALAR bool
+kernel_short_power(OpCode op, V *out, const V *xs, V y, int64_t n)
+{
+#define LOOP(e)                                                                                    \
+    do {                                                                                           \
+        KERNEL_LOOP(i, n)                                                                          \
+        {                                                                                          \
+            const V x = xs[i];                                                                     \
+            out[i] = (e);                                                                          \
+        }                                                                                          \
+        return true;                                                                               \
+    } while (0)
+    if (op != OP_power && op != OP_float_power) {
+        return false;
+    }
+    if (y == 2) {
+        LOOP(x * x);
+    }
+    if (y == 3) {
+        LOOP(x * x * x);
+    }
+    if (y == 1) {
+        LOOP(x);
+    }
+    if (y == -1) {
+        LOOP(1 / x);
+    }
+    if (y == (V)0.5) {
+        LOOP(x == -(V)INFINITY ? (V)INFINITY : PASTE(sqrt, KT)(x + 0));
+    }
+    if (y == (V)-0.5) {
+        LOOP(x == -(V)INFINITY ? (V)0 : 1 / PASTE(sqrt, KT)(x + 0));
+    }
+    return false;
+#undef LOOP
+}
+#define kernel_short_power kernel_short_power
 
 static void
 ldexp_kernel(void *out, const void *const *in, int64_t n, unsigned uniform)
