@@ -1,13 +1,13 @@
-/* graph/evaluate.c -- computing the values of nodes, one op after the other.
+/* graph/evaluate.c -- computing the values of nodes.
  *
  * Two ways: a look (keep = true) keeps every value that it computes, so that n looks into a
  * growing trace cost O(n) in all; the final run of a trace frees each value after its last
- * reader. Writes (assign, scatter) reuse the memory of their base where nobody else reads it.
+ * reader, and runs elementwise nodes in groups (fuse.c). Writes (assign, scatter) reuse the memory of their base where nobody else reads it.
  */
 #include "graph/evaluate.h"
 
 #include "base/mem.h"
-#include "base/vec.h"
+#include "graph/run.h"
 #include "graph/trace.h"
 
 #include <assert.h>
@@ -15,22 +15,6 @@
 #include <string.h>
 
 typedef VEC(Node *) NodeList;
-
-/* What the run knows of each node it computes. */
-typedef struct Use {
-    int64_t readers; /* still to come; targets count one that never comes */
-    int64_t first;   /* where the node's inputs begin in `places` */
-} Use;
-
-/* Marks serve while a run is prepared only: kernels let other threads at the interpreter, whose
- * runs and backward passes may meet the same nodes of the tape. */
-typedef struct Run {
-    NodeList order;  /* retained, sorted by seq */
-    Use *uses;       /* one for each node, and the end */
-    int64_t *places; /* of each input in `order`, + 1; 0 when it had its value already */
-    int64_t nplaces;
-    bool keep;
-} Run;
 
 /* ---- values that need no computation ---- */
 
@@ -76,8 +60,8 @@ node_value(Node *node)
 
 /* An alias of memory that was written meanwhile counts as none: it is computed again from the
  * snapshot that its input keeps. Leaves have nothing to be computed from. */
-static bool
-has_value(Node *node)
+bool
+node_has_value(Node *node)
 {
     if (node->value != NULL && node->nin > 0 && value_is_old(node)) {
         array_release(node->value);
@@ -138,7 +122,7 @@ run_collect(Run *run, Node *const *targets, int64_t count)
     NodeList stack = {0};
     Status status = STATUS_ERROR;
     for (int64_t i = 0; i < count; i++) {
-        if (!has_value(targets[i]) && targets[i]->mark == 0) {
+        if (!node_has_value(targets[i]) && targets[i]->mark == 0) {
             targets[i]->mark = -1;
             if (vec_push(&stack, targets[i]) != STATUS_OK) {
                 targets[i]->mark = 0;
@@ -155,7 +139,7 @@ run_collect(Run *run, Node *const *targets, int64_t count)
         node_retain(node);
         for (int i = 0; i < node->nin; i++) {
             Node *input = node->inputs[i];
-            if (!has_value(input) && input->mark == 0) {
+            if (!node_has_value(input) && input->mark == 0) {
                 input->mark = -1;
                 if (vec_push(&stack, input) != STATUS_OK) {
                     input->mark = 0;
@@ -320,8 +304,8 @@ compute_node(const Node *node, Array *const *in, bool base_free)
     return execute_primitive((OpCode)node->op, in, node->nin, node->params, node->nparams);
 }
 
-static void
-uses_done(Run *run, int64_t at)
+void
+run_reads_done(Run *run, int64_t at)
 {
     for (int64_t k = run->uses[at].first; k < run->uses[at + 1].first && !run->keep; k++) {
         const int64_t place = run->places[k];
@@ -339,7 +323,7 @@ uses_done(Run *run, int64_t at)
 static Array *
 input_value(Node *input)
 {
-    while (!has_value(input)) {
+    while (!node_has_value(input)) {
         if (evaluate_nodes(&input, 1, false) != STATUS_OK) {
             return NULL;
         }
@@ -347,10 +331,11 @@ input_value(Node *input)
     return node_value(input);
 }
 
-static Status
-run_node(Run *run, int64_t at, Node *node)
+Status
+run_node(Run *run, int64_t at)
 {
     enum { FEW = 8 };
+    Node *const node = run->order.data[at];
     Array *few[FEW], **in = few;
     const size_t bytes = (size_t)node->nin * sizeof(Array *);
     Status status = STATUS_ERROR;
@@ -400,14 +385,21 @@ static Status
 run_all(Run *run)
 {
     for (int64_t i = 0; i < run->order.size; i++) {
-        Node *node = run->order.data[i];
-        if (has_value(node)) {
+        int fused = 0;
+        if (run->uses[i].done || node_has_value(run->order.data[i])) {
             continue;
         }
-        if (run_node(run, i, node) != STATUS_OK) {
+        if (fuse_run(run, i, &fused) != STATUS_OK) {
             return STATUS_ERROR;
         }
-        uses_done(run, i);
+        if (fused > 0 || run->uses[i].done) {
+            continue;
+        }
+        if (run_node(run, i) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+        run->uses[i].done = true;
+        run_reads_done(run, i);
     }
     return STATUS_OK;
 }
