@@ -10,6 +10,7 @@
 
 #define CALL_MAX_INPUTS 34
 #define PROGRAM_MAX_REGISTERS 256
+#define PROGRAM_MAX_SUMS 40
 
 typedef struct Operand {
     char *data;             /* first element */
@@ -54,6 +55,11 @@ typedef struct Program {
     const Instruction *instructions;
     const Operand *out;              /* any strides, no repeats */
     const uint16_t *out_registers;
+    /* Registers added up over the whole index space, in the order of base/sums.h; each goes to
+     * one element of the register's dtype. Outputs then lie in C order. */
+    int nsum;
+    const Operand *sums;
+    const uint16_t *sum_registers;
 } Program;
 
 /* Registers the CPU device; called once at import. */

@@ -101,7 +101,7 @@ static Status
 dummy_program(Device *self, const Program *program)
 {
     (void)self;
-    Operand in[PROGRAM_MAX_REGISTERS], out[PROGRAM_MAX_REGISTERS];
+    Operand in[PROGRAM_MAX_REGISTERS], out[PROGRAM_MAX_REGISTERS], sums[PROGRAM_MAX_SUMS];
     Program revealed = *program;
     dummy_counts.programs++;
     for (int k = 0; k < program->nin; k++) {
@@ -110,8 +110,12 @@ dummy_program(Device *self, const Program *program)
     for (int k = 0; k < program->nout; k++) {
         out[k] = reveal_operand(&program->out[k]);
     }
+    for (int k = 0; k < program->nsum; k++) {
+        sums[k] = reveal_operand(&program->sums[k]);
+    }
     revealed.in = in;
     revealed.out = out;
+    revealed.sums = sums;
     return cpu->run_program(cpu, &revealed);
 }
 

@@ -7,6 +7,7 @@
  */
 #include "backend/cpu/access.h"
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels/reduce.h"
 #include "base/mem.h"
 #include "base/pool.h"
 
@@ -38,8 +39,12 @@ typedef struct Run {
     int nslots;
     int64_t slot_bytes;
     char *scratch;           /* nslots blocks for each thread */
+    char *parts;             /* of each sum, the results of its chunks */
+    int64_t chunks;
     atomic_int negative_power;
 } Run;
+
+enum { SUM_BYTES = 16 }; /* room for one element of any dtype */
 
 static BlockKernel
 instruction_kernel(const Instruction *in, const Register *registers)
@@ -239,11 +244,67 @@ run_block(Run *run, Block *block)
     }
 }
 
+/* ---- sums ---- */
+
+typedef struct Accumulator {
+    _Alignas(64) char values[SUM_WIDTH * SUM_BYTES];
+} Accumulator;
+
+static const ReduceKernels *
+sum_kernels(const Run *run, int s)
+{
+    const int reg = run->program->sum_registers[s];
+    return cpu_reduce_kernels(REDUCE_SUM, (DType)run->registers[reg].dtype);
+}
+
+static char *
+sum_part(const Run *run, int s, int64_t chunk)
+{
+    const int reg = run->program->sum_registers[s];
+    return run->parts + s * run->chunks * SUM_BYTES +
+           chunk * dtype_size((DType)run->registers[reg].dtype);
+}
+
+/* The block's values into the accumulators, which belong to one chunk. */
+static void
+add_block(const Run *run, const Block *block, Accumulator *sums)
+{
+    _Alignas(64) char filled[ACCESS_BLOCK_BYTES];
+    const int64_t end = block->at + block->n;
+    for (int s = 0; s < run->program->nsum; s++) {
+        const ReduceKernels *kernels = sum_kernels(run, s);
+        const int reg = run->program->sum_registers[s];
+        const void *values = block->values[reg];
+        if (block->uniform[reg]) {
+            cpu_fill(filled, values, dtype_size((DType)run->registers[reg].dtype), block->n);
+            values = filled;
+        }
+        if (block->at % SUM_CHUNK == 0) {
+            kernels->start(sums[s].values, SUM_WIDTH, NULL);
+        }
+        kernels->add(sums[s].values, values, block->n);
+        if (end % SUM_CHUNK == 0 || end == run->n) {
+            kernels->fold(sums[s].values, sum_part(run, s, block->at / SUM_CHUNK));
+        }
+    }
+}
+
+static void
+merge_sums(const Run *run)
+{
+    for (int s = 0; s < run->program->nsum; s++) {
+        const int size = dtype_size((DType)run->program->sums[s].dtype);
+        cpu_merge_chunks(sum_kernels(run, s), sum_part(run, s, 0), size, 1, run->chunks);
+        memcpy(run->program->sums[s].data, sum_part(run, s, 0), (size_t)size);
+    }
+}
+
 static void
 run_range(void *ctx, int64_t begin, int64_t end, int thread)
 {
     Run *const run = ctx;
     const Program *p = run->program;
+    Accumulator sums[PROGRAM_MAX_SUMS];
     Block block;
     block.scratch = run->scratch + thread * run->nslots * run->slot_bytes;
     block.at = begin;
@@ -261,7 +322,12 @@ run_range(void *ctx, int64_t begin, int64_t end, int thread)
         block.n = end - block.at < ACCESS_BLOCK ? end - block.at : ACCESS_BLOCK;
         const int64_t left = run->run_length - block.at % run->run_length;
         block.n = left < block.n ? left : block.n;
+        if (p->nsum > 0) {
+            const int64_t in_chunk = SUM_CHUNK - block.at % SUM_CHUNK;
+            block.n = in_chunk < block.n ? in_chunk : block.n;
+        }
         run_block(run, &block);
+        add_block(run, &block, sums);
         block.at += block.n;
     }
 }
@@ -288,7 +354,7 @@ static bool
 is_plain(const Run *run)
 {
     const Program *p = run->program;
-    if (p->ninstructions != 1 || p->nout != 1 || p->out_registers[0] != p->instructions[0].out ||
+    if (p->ninstructions != 1 || p->nout != 1 || p->nsum != 0 || p->out_registers[0] != p->instructions[0].out ||
         (p->instructions[0].op == OP_power && dtype_is_integer((DType)p->instructions[0].loop))) {
         return false;
     }
@@ -314,7 +380,8 @@ program_grain(const Run *run)
     }
     const int64_t least = nanoseconds > 0 ? (int64_t)(NANOSECONDS_PER_TASK / nanoseconds) : 16384;
     const int64_t tasks = run->n / (least + 1) + 1;
-    return (run->n / tasks / ACCESS_BLOCK + 1) * ACCESS_BLOCK;
+    const int64_t unit = p->nsum > 0 ? SUM_CHUNK : ACCESS_BLOCK; /* a chunk belongs to one task */
+    return (run->n / tasks / unit + 1) * unit;
 }
 
 /* Axes sorted by the first output's strides, largest first; false when they are so already. */
@@ -359,7 +426,8 @@ plan_access(Run *run)
         run->run_length = length < run->run_length ? length : run->run_length;
         run->slot_bytes = a->size > run->slot_bytes ? a->size : run->slot_bytes;
     }
-    if (run->run_length < SHORT_RUN) {
+    /* accumulators take whole rounds of lanes */
+    if (run->run_length < SHORT_RUN || (p->nsum > 0 && run->run_length % SUM_WIDTH != 0)) {
         run->run_length = run->n;
     }
     for (int k = 0; k < p->ninstructions; k++) {
@@ -384,13 +452,21 @@ run_planned(Run *run, int16_t *last_use, int16_t *free_slots)
     plan_direct_outputs(run);
     plan_slots(run, last_use, free_slots);
     const int64_t threads = run->n > grain ? pool_size() : 1;
+    run->chunks = sums_chunks(run->n);
+    const int64_t sum_bytes = run->program->nsum * run->chunks * SUM_BYTES;
+    run->parts = sum_bytes > 0 ? mem_new((size_t)sum_bytes) : NULL;
+    if (sum_bytes > 0 && run->parts == NULL) {
+        return STATUS_ERROR;
+    }
     const int64_t bytes = threads * run->nslots * run->slot_bytes;
     const bool small = bytes <= (int64_t)sizeof small_scratch;
     run->scratch = small ? small_scratch : mem_new((size_t)bytes);
-    if (run->scratch == NULL) {
-        return STATUS_ERROR;
+    Status status = run->scratch == NULL ? STATUS_ERROR
+                                         : pool_run(run->n, grain, run_range, run);
+    if (status == STATUS_OK) {
+        merge_sums(run);
     }
-    Status status = pool_run(run->n, grain, run_range, run);
+    mem_free(run->parts, (size_t)sum_bytes);
     if (!small) {
         mem_free(run->scratch, (size_t)bytes);
     }

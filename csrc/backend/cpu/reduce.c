@@ -195,20 +195,20 @@ reduce_columns(void *ctx, int64_t begin, int64_t end, int thread)
     }
 }
 
-/* The chunks' results as a binary tree, side by side for all results. */
-static void
-merge_chunks(const Reduce *r)
+void
+cpu_merge_chunks(const ReduceKernels *kernels, char *parts, int size, int64_t results,
+                 int64_t chunks)
 {
-    const int64_t row = r->results * r->size;
-    for (int64_t count = r->chunks; count > 1; count = (count + 1) / 2) {
+    const int64_t row = results * size;
+    for (int64_t count = chunks; count > 1; count = (count + 1) / 2) {
         for (int64_t k = 0; k < count / 2; k++) {
-            r->kernels->join(r->parts + 2 * k * row, r->parts + (2 * k + 1) * row, r->results);
+            kernels->join(parts + 2 * k * row, parts + (2 * k + 1) * row, results);
             if (k > 0) {
-                memcpy(r->parts + k * row, r->parts + 2 * k * row, (size_t)row);
+                memcpy(parts + k * row, parts + 2 * k * row, (size_t)row);
             }
         }
         if (count % 2 == 1) {
-            memcpy(r->parts + count / 2 * row, r->parts + (count - 1) * row, (size_t)row);
+            memcpy(parts + count / 2 * row, parts + (count - 1) * row, (size_t)row);
         }
     }
 }
@@ -253,7 +253,7 @@ reduce_run(Reduce *r, char *out)
     }
     if (r->chunks > 1) {
         if (status == STATUS_OK) {
-            merge_chunks(r);
+            cpu_merge_chunks(r->kernels, r->parts, r->size, r->results, r->chunks);
             memcpy(out, r->parts, (size_t)(r->results * r->size));
         }
         mem_free(r->parts, (size_t)bytes);
