@@ -446,7 +446,7 @@ def test_powers_by_one_exponent_have_the_values_of_pow(dtype):
 
 
 @pytest.mark.parametrize("dtype", [np.float64, np.float32])
-@pytest.mark.parametrize("name", ["log", "log2", "log10", "log1p", "power"])
+@pytest.mark.parametrize("name", ["log", "log2", "log10", "log1p", "cbrt", "power"])
 def test_kernels_give_the_same_bits_at_any_place(name, dtype):
     """Vector loops and their ends, ordinary and special elements side by side."""
     rng = np.random.default_rng(5)

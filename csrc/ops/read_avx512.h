@@ -88,6 +88,11 @@
         const M moderate = le_##S(abs_##S(y), constant_##S(largest)); \
         return (M)~(above & below & moderate) == 0; \
     } \
+    SCALAR pair_##S split_##S(V x) \
+    { \
+        return (pair_##S){_mm512_getmant_##P(x, _MM_MANT_NORM_1_2, _MM_MANT_SIGN_zero), \
+                          _mm512_getexp_##P(x)}; \
+    } \
     /* x = m 2^e, m in [limit / 2, limit) */ \
     SCALAR pair_##S split_below_##S(V x, V limit) \
     { \
