@@ -307,7 +307,9 @@ def test_reductions_without_a_primitive_take_all_arguments():
             {"axis": 1, "dtype": "float32"},
         ):
             expected = theirs.reduce(x, **kwargs)
-            np.testing.assert_array_equal(np.asarray(ours.reduce(a, **kwargs)), expected)
+            np.testing.assert_array_equal(
+                np.asarray(ours.reduce(a, **kwargs)), expected
+            )
     slope = pa.grad(lambda t: pa.hypot.reduce(t, keepdims=True).sum())(x[:, 0])
     np.testing.assert_allclose(slope, x[:, 0] / np.linalg.norm(x[:, 0]))
     with pytest.raises(TypeError, match="initial"):
@@ -316,8 +318,19 @@ def test_reductions_without_a_primitive_take_all_arguments():
 
 def test_results_lie_in_memory_like_their_operands():
     x = np.arange(24.0).reshape(2, 3, 4)
-    for y in (x, x.T, x.transpose(1, 0, 2), x.transpose(2, 0, 1), x[:, ::-1], x[..., ::2]):
+    for y in (
+        x,
+        x.T,
+        x.transpose(1, 0, 2),
+        x.transpose(2, 0, 1),
+        x[:, ::-1],
+        x[..., ::2],
+    ):
         a = pa.asarray(y)
-        for ours, theirs in ((a + a, y + y), (a * 2.0, y * 2.0), (pa.sin(a), np.sin(y))):
+        for ours, theirs in (
+            (a + a, y + y),
+            (a * 2.0, y * 2.0),
+            (pa.sin(a), np.sin(y)),
+        ):
             assert ours.strides == theirs.strides
             np.testing.assert_allclose(np.asarray(ours), theirs, rtol=1e-14)
