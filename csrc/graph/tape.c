@@ -92,11 +92,11 @@ tape_is_leaf(const Array *x)
     return b == NULL || b->node == NULL || b->leaf;
 }
 
-/* x's part of an array that lies like the storage of x. */
+/* x's part of an array that lies like the storage of x (x may be a real or imaginary part). */
 static Array *
 part_like(Array *whole, const Array *x)
 {
-    return array_new_view(whole->storage, (DType)whole->dtype, x->ndim, x->shape, x->strides,
+    return array_new_view(whole->storage, (DType)x->dtype, x->ndim, x->shape, x->strides,
                           whole->offset + x->offset);
 }
 

@@ -215,15 +215,34 @@ trace_geometry(const Array *a, int64_t *params)
     return 2 + 2 * a->ndim;
 }
 
+/* The same bytes as elements of another dtype, 1-d: complex numbers and their parts only. */
+static Node *
+reinterpret(Node *base, DType dtype)
+{
+    const DType own = (DType)base->dtype;
+    if (dtype_is_complex(own) && dtype_real(own) == dtype) {
+        const int64_t column[2] = {base->size, 1}, axis[1] = {1}, count = 2 * base->size;
+        Node *parts[2] = {build_reshape(build1(OP_real, base), 2, column),
+                          build_reshape(build1(OP_imag, base), 2, column)};
+        if (parts[0] == NULL || parts[1] == NULL) {
+            return NULL;
+        }
+        return build_reshape(build_primitive(OP_concatenate, parts, 2, axis, 1), 1, &count);
+    }
+    if (dtype_is_complex(dtype) && dtype_real(dtype) == own) {
+        const int64_t re[4] = {0, 1, base->size / 2, 2}, im[4] = {1, 1, base->size / 2, 2};
+        return build2(OP_make_complex, build_view(base, re), build_view(base, im));
+    }
+    return err_null(ERR_TYPE, "a traced %s array cannot be read or written as %s; convert it with "
+                              "astype",
+                    dtype_info(own)->name, dtype_info(dtype)->name);
+}
+
 /* The real or imaginary part of a bound complex storage, as a view that NumPy would share. */
 static Node *
 view_of_part(Node *base, const Array *a)
 {
     const int64_t part = dtype_size((DType)a->dtype);
-    if (dtype_real((DType)base->dtype) != (DType)a->dtype) {
-        return err_null(ERR_TYPE, "a traced %s array cannot be read as %s",
-                        dtype_info((DType)base->dtype)->name, dtype_info((DType)a->dtype)->name);
-    }
     int64_t params[2 + 2 * ARRAY_MAX_NDIM];
     params[0] = a->offset / (2 * part);
     params[1] = a->ndim;
@@ -236,15 +255,29 @@ view_of_part(Node *base, const Array *a)
     return build1(imaginary ? OP_imag : OP_real, z);
 }
 
+static bool
+is_part(const Node *base, const Array *a)
+{
+    const int64_t whole = 2 * dtype_size((DType)a->dtype);
+    bool is = dtype_is_complex((DType)base->dtype) && dtype_real((DType)base->dtype) == a->dtype;
+    for (int i = 0; i < a->ndim; i++) {
+        is = is && (a->shape[i] <= 1 || a->strides[i] % whole == 0);
+    }
+    return is;
+}
+
 static Node *
 bound_node(Binding *b, const Array *a)
 {
     Node *base = b->node;
-    if (base->dtype != a->dtype) {
+    if (base->dtype != a->dtype && is_part(base, a)) {
         return view_of_part(base, a);
     }
+    if (base->dtype != a->dtype) {
+        base = reinterpret(base, (DType)a->dtype);
+    }
     int64_t params[2 + 2 * ARRAY_MAX_NDIM];
-    if (trace_geometry(a, params) < 0) {
+    if (base == NULL || trace_geometry(a, params) < 0) {
         return NULL;
     }
     return build_view(base, params);
@@ -306,9 +339,12 @@ trace_base_node(Trace *trace, Array *a, bool *flat)
     if (b != NULL && b->node != NULL) {
         *flat = b->flat;
         if (b->node->dtype != a->dtype) {
-            return err_null(ERR_TYPE, "a traced %s array cannot be written as %s",
-                            dtype_info((DType)b->node->dtype)->name,
-                            dtype_info((DType)a->dtype)->name);
+            const int64_t here = arena_mark();
+            Node *other = reinterpret(b->node, (DType)a->dtype);
+            other = other == NULL ? NULL : node_retain(other);
+            arena_reset(here);
+            *flat = true;
+            return other;
         }
         return node_retain(b->node);
     }

@@ -147,7 +147,7 @@ GETTER(real)
     if (!dtype_is_complex(x->dtype)) {
         return Py_NewRef(self);
     }
-    if (graph_is_recorded(x) || x->is_scalar) {
+    if (x->is_scalar) {
         return object_wrap_result(graph_apply1(OP_real, x));
     }
     return object_wrap_view(view_real(x), self);
@@ -163,7 +163,7 @@ GETTER(imag)
         }
         return object_wrap(zeros);
     }
-    if (graph_is_recorded(x) || x->is_scalar) {
+    if (x->is_scalar) {
         return object_wrap_result(graph_apply1(OP_imag, x));
     }
     return object_wrap_view(view_imag(x), self);

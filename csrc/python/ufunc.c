@@ -321,11 +321,11 @@ numpy_method(const UfuncObject *u, const char *method, PyObject *array, PyObject
     array_release(x);
     PyObject *view = value == NULL ? error_raise() : convert_to_numpy(value);
     array_release(value);
-    PyObject *numpy = PyImport_ImportModule("numpy");
+    PyObject *numpy = view == NULL ? NULL : PyImport_ImportModule("numpy");
     PyObject *ufunc = numpy == NULL ? NULL : PyObject_GetAttrString(numpy, u->name);
     PyObject *bound = ufunc == NULL ? NULL : PyObject_GetAttrString(ufunc, method);
     PyObject *found = NULL, *result = NULL;
-    if (view != NULL && bound != NULL) {
+    if (bound != NULL) {
         PyObject *args[8] = {view};
         for (int i = 0; i < nrest; i++) {
             args[i + 1] = rest[i] == NULL ? Py_None : rest[i];
