@@ -334,3 +334,12 @@ def test_results_lie_in_memory_like_their_operands():
         ):
             assert ours.strides == theirs.strides
             np.testing.assert_allclose(np.asarray(ours), theirs, rtol=1e-14)
+
+
+@pytest.mark.parametrize("name", ["arctan2", "hypot", "copysign", "logaddexp"])
+def test_python_int_beside_bools(name):
+    flags = np.array([True, False])
+    got = getattr(pa, name)(pa.array(flags), 3)
+    want = getattr(np, name)(flags, 3)
+    assert got.dtype == want.dtype
+    np.testing.assert_allclose(got, want)

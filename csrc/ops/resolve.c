@@ -143,13 +143,20 @@ common_inexact(OpCode op, const DType *dtypes, const Weak *weak, int nin)
     bool integers = true;
     bool weak_float = false;
     bool weak_complex = false;
+    bool bools = true; /* a Python int beside them counts as int64 */
+    bool weak_int = false;
     for (int i = 0; i < nin; i++) {
+        bools = bools && (weak[i] != WEAK_NONE || dtypes[i] == DT_bool);
+        weak_int = weak_int || weak[i] == WEAK_INT;
         integers = integers && (weak[i] != WEAK_NONE || !dtype_is_inexact(dtypes[i]));
         weak_float = weak_float || weak[i] == WEAK_FLOAT;
         weak_complex = weak_complex || weak[i] == WEAK_COMPLEX;
     }
     if (integers && weak_complex) {
         return DT_c128;
+    }
+    if (bools && weak_int && !weak_float) {
+        return DT_f64;
     }
     if (integers && weak_float) {
         return DT_f64;
