@@ -389,3 +389,12 @@ def test_million_nodes():
         return y
 
     assert pa.grad(f)(1.0) == pytest.approx(1.0000001**200_000, rel=1e-9)
+
+
+def test_complex_cotangent_of_a_real_result():
+    _, pullback = pa.vjp(lambda x: x * 2, np.ones(3))
+    with pytest.raises(TypeError, match="complex .* for a real result"):
+        pullback(np.ones(3) * 1j)
+    x = pa.ones(3).requires_grad_()
+    with pytest.raises(TypeError, match="complex .* for a real result"):
+        (x * 2).backward(pa.ones(3) * 1j)

@@ -198,6 +198,9 @@ seed_node(Trace *trace, const Node *out, Array *cotangent)
                         shape_text(g->ndim, g->shape, got, sizeof got),
                         shape_text(out->ndim, out->shape, need, sizeof need));
     }
+    if (g != NULL && dtype_is_complex((DType)g->dtype) && !dtype_is_complex((DType)out->dtype)) {
+        return err_null(ERR_TYPE, "complex gradient for a real result; take its real part");
+    }
     g = build_cast(g, (DType)out->dtype);
     return g != NULL && dtype_is_complex((DType)g->dtype) ? build1(OP_conjugate, g) : g;
 }

@@ -130,6 +130,9 @@ cotangent_node(Trace *trace, Array *cotangent, const Node *out, bool conjugate)
                         shape_text(g->ndim, g->shape, got, sizeof got),
                         shape_text(out->ndim, out->shape, need, sizeof need));
     }
+    if (g != NULL && dtype_is_complex((DType)g->dtype) && !dtype_is_complex((DType)out->dtype)) {
+        return err_null(ERR_TYPE, "complex cotangent for a real result; take its real part");
+    }
     g = build_cast(g, (DType)out->dtype);
     if (conjugate && g != NULL && dtype_is_complex((DType)g->dtype)) {
         g = build1(OP_conjugate, g);
