@@ -138,8 +138,6 @@ CALLS = [
     ("kron", V, M),
     ("kron", T, I),
     ("cross", M[:, :3], N[:3]),
-    ("cross", M[:, :2], N[:3]),
-    ("cross", M[:, :2], N[:3, :2]),
     ("cross", M.T[:3], M.T[1:], {"axis": 0}),
     ("cross", M, M),
     ("linalg.cross", M[:, :3], N[:3]),
@@ -156,6 +154,12 @@ CALLS = [
     ("linalg.multi_dot", [M, N, M, N]),
     ("linalg.multi_dot", [M]),
 ]
+# NumPy 2.5 took vectors of two elements out; pyarr keeps them.
+if np.lib.NumpyVersion(np.__version__) < "2.5.0":
+    CALLS += [
+        ("cross", M[:, :2], N[:3]),
+        ("cross", M[:, :2], N[:3, :2]),
+    ]
 
 
 @pytest.mark.filterwarnings("ignore::DeprecationWarning")

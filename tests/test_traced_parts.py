@@ -62,7 +62,7 @@ def test_parts_of_computed_arrays():
 
 
 def test_bytes_as_integers():
-    with pytest.raises(TypeError, match="float64 array cannot be read .* int64"):
+    with pytest.raises(TypeError, match=r"float64 array cannot be read .* int64"):
         pyarr.grad(lambda x: pyarr.sum(x.view(np.int64)) * 1.0)(X)
 
 
