@@ -393,8 +393,8 @@ def test_million_nodes():
 
 def test_complex_cotangent_of_a_real_result():
     _, pullback = pa.vjp(lambda x: x * 2, np.ones(3))
-    with pytest.raises(TypeError, match="complex .* for a real result"):
+    with pytest.raises(TypeError, match=r"complex .* for a real result"):
         pullback(np.ones(3) * 1j)
     x = pa.ones(3).requires_grad_()
-    with pytest.raises(TypeError, match="complex .* for a real result"):
+    with pytest.raises(TypeError, match=r"complex .* for a real result"):
         (x * 2).backward(pa.ones(3) * 1j)
