@@ -51,6 +51,18 @@ def test_traced_equals_eager_to_the_bit(shape, name, layout):
     assert value == float(eager)
 
 
+def test_programs_and_single_ops_agree_to_the_bit():
+    x = np.random.default_rng(4).standard_normal(30_000)
+    f = pa.value_and_grad(
+        lambda t: pa.sum(residuals(pa.asarray(x) * t[0], t[1], 1.1) ** 2)
+    )
+    value, gradient = f(np.array([0.4, 0.9]))
+    with pa.config(executor="nodes"):
+        alone, slope = f(np.array([0.4, 0.9]))
+    assert value == alone
+    np.testing.assert_array_equal(gradient, slope)
+
+
 @pytest.mark.parametrize("n", [1024, 16_384, 16_385, 100_001])
 def test_bits_do_not_depend_on_threads(n):
     x = np.random.default_rng(1).standard_normal(n)

@@ -1,6 +1,7 @@
 /* graph/fuse.c -- elementwise nodes over one index space, and sums of them, as one program. */
 #include "backend/backend.h"
 #include "base/hooks.h"
+#include "base/settings.h"
 #include "graph/run.h"
 
 #include <assert.h>
@@ -346,7 +347,8 @@ fuse_run(Run *run, int64_t at, int *count)
 {
     const Node *leader = node_at(run, at);
     *count = 0;
-    if (run->keep || leader->size < FUSE_LEAST_SIZE || !fits_program(leader)) {
+    if (run->keep || settings_get()->executor == EXECUTOR_NODES ||
+        leader->size < FUSE_LEAST_SIZE || !fits_program(leader)) {
         return STATUS_OK;
     }
     Group group;

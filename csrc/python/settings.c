@@ -183,8 +183,9 @@ static PyMethodDef config_methods[] = {
 
 PyDoc_STRVAR(config_doc,
              "config(**settings)\n--\n\n"
-             "Hold settings inside a `with` block: num_threads, rounding ('fast' or 'strict'),\n"
-             "device, executor, ... as the PYARR_ variables name them (see show_config()).\n"
+             "Hold settings of the process inside a `with` block: num_threads, device, executor\n"
+             "('nodes' computes traces one op after the other), mem_limit, ... as the PYARR_\n"
+             "variables name them (see show_config()).\n"
              "ValueError for unknown names and values.\n\n"
              ">>> import pyarr as pa\n"
              ">>> with pa.config(num_threads=1):\n"
