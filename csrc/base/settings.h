@@ -11,7 +11,6 @@
 typedef enum Executor {
     EXECUTOR_AUTO,
     EXECUTOR_INTERPRETER,
-    EXECUTOR_EMITTER,
     EXECUTOR_NODES,
 } Executor;
 typedef enum Rounding { ROUNDING_FAST, ROUNDING_STRICT } Rounding;
