@@ -93,7 +93,12 @@ def fit(function, start, jac, label, limit=None):
 
 
 def median_ms(function, repeats=5):
-    """Median time of a call in milliseconds, after one call that isn't counted."""
+    """Median time of a call in milliseconds, after one call that isn't counted.
+
+    The pause lets the threads of the other library's BLAS, which spin for some time after
+    their last work, go to sleep.
+    """
+    time.sleep(0.1)
     function()
     times = []
     for _ in range(repeats):
