@@ -343,3 +343,32 @@ def test_python_int_beside_bools(name):
     want = getattr(np, name)(flags, 3)
     assert got.dtype == want.dtype
     np.testing.assert_allclose(got, want)
+
+
+@pytest.mark.parametrize(
+    "part, target",
+    [
+        (np.s_[:-1], np.s_[1:]),
+        (np.s_[1:], np.s_[:-1]),
+        (np.s_[::-1], np.s_[:]),
+        (np.s_[:], np.s_[:]),
+        (np.s_[::2], np.s_[:5]),
+    ],
+)
+def test_results_written_over_their_operands(part, target):
+    x = np.arange(10.0)
+    theirs, ours = x.copy(), pa.array(x)
+    np.add(theirs[part], theirs[part] * 2, out=theirs[target])
+    pa.add(ours[part], ours[part] * 2, out=ours[target])
+    np.testing.assert_array_equal(np.asarray(ours), theirs)
+    square, mine = np.arange(9.0).reshape(3, 3), pa.array(np.arange(9.0).reshape(3, 3))
+    square += square.T
+    mine += mine.T
+    np.testing.assert_array_equal(np.asarray(mine), square)
+
+
+def test_a_failed_write_into_an_operand_changes_nothing():
+    x = pa.array([2, 3])
+    with pytest.raises(ValueError, match="negative integer powers"):
+        pa.power(x, pa.array([1, -1]), out=x)
+    np.testing.assert_array_equal(np.asarray(x), [2, 3])

@@ -228,6 +228,17 @@ graph_apply_elementwise(OpCode op, Array *const *in, int nin, DType forced)
     return apply(op, in, nin, NULL, 0, forced);
 }
 
+Status
+graph_elementwise_into(OpCode op, Array *const *in, int nin, Array *out, bool *done)
+{
+    *done = false;
+    if (trace_current() != NULL || any_bound(in, nin) || any_bound(&out, 1) ||
+        !array_is_writable(out)) {
+        return STATUS_OK;
+    }
+    return execute_elementwise_into(op, in, nin, out, done);
+}
+
 /* ---- common calls ---- */
 
 Array *

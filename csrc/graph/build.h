@@ -62,6 +62,9 @@ Array *execute_elementwise(OpCode op, Array *const *in, int nin, DType forced);
 /* The order of axes by falling stride that all arrays of the full shape share; false when it
  * is the order they are written in. */
 bool execute_axis_order(Array *const *in, int nin, int *order);
+/* Into `out` itself where it has the result's dtype and shape and lies apart from the inputs
+ * or exactly on one of them; else nothing is done. */
+Status execute_elementwise_into(OpCode op, Array *const *in, int nin, Array *out, bool *done);
 /* execute_elementwise with the result's memory laid out like the inputs', as NumPy's order 'K'. */
 Array *execute_elementwise_in_order(OpCode op, Array *const *in, int nin, DType forced);
 Array *execute_primitive(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams);

@@ -242,6 +242,51 @@ execute_elementwise(OpCode op, Array *const *in, int nin, DType forced)
     return elementwise_general(op, in, nin, loop, in_dtypes, result, device);
 }
 
+/* Is the memory of `a` apart from that of `out`, or the very same elements in the same order? */
+static bool
+reads_before_writes(const Array *a, const Array *out)
+{
+    if (a->storage != out->storage && !array_may_overlap(a, out)) {
+        return true;
+    }
+    const size_t bytes = (size_t)out->ndim * sizeof(int64_t);
+    return a->storage == out->storage && a->offset == out->offset && a->dtype == out->dtype &&
+           a->ndim == out->ndim && memcmp(a->shape, out->shape, bytes) == 0 &&
+           memcmp(a->strides, out->strides, bytes) == 0;
+}
+
+Status
+execute_elementwise_into(OpCode op, Array *const *in, int nin, Array *out, bool *done)
+{
+    DType dtypes[3], in_dtypes[3], loop = DTYPE_COUNT, result;
+    Weak weak[3];
+    int ndims[3] = {0}, ndim;
+    const int64_t *shapes[3] = {NULL};
+    int64_t shape[ARRAY_MAX_NDIM];
+    *done = false;
+    for (int i = 0; i < nin; i++) {
+        dtypes[i] = (DType)in[i]->dtype;
+        weak[i] = (Weak)in[i]->weak;
+        ndims[i] = in[i]->ndim;
+        shapes[i] = in[i]->shape;
+        if (in[i]->storage->device != out->storage->device || !reads_before_writes(in[i], out)) {
+            return STATUS_OK;
+        }
+    }
+    if (op_resolve(op, dtypes, weak, nin, false, &loop, in_dtypes, &result) != STATUS_OK ||
+        shape_broadcast(nin, ndims, shapes, &ndim, shape) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    const bool may_fail = op == OP_power && dtype_is_integer(result);
+    if (may_fail || result != (DType)out->dtype || ndim != out->ndim || out->size == 0 ||
+        memcmp(shape, out->shape, (size_t)ndim * sizeof(int64_t)) != 0) {
+        return STATUS_OK;
+    }
+    *done = true;
+    out->storage->version++;
+    return run_elementwise(op, in, nin, loop, in_dtypes, out);
+}
+
 bool
 execute_axis_order(Array *const *in, int nin, int *order)
 {

@@ -14,6 +14,9 @@
 Array *graph_apply(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams);
 /* Elementwise with ufunc extras: forced loop dtype (or DTYPE_COUNT), and out/where. */
 Array *graph_apply_elementwise(OpCode op, Array *const *in, int nin, DType forced);
+/* An eager op straight into `out` where that gives what computing first and assigning then
+ * would; *done says whether it was. */
+Status graph_elementwise_into(OpCode op, Array *const *in, int nin, Array *out, bool *done);
 static inline Array *
 graph_apply1(OpCode op, Array *x)
 {

@@ -106,7 +106,11 @@ binary_inplace(OpCode op, PyObject *self, PyObject *other)
     Array *in[2];
     Array *result = NULL;
     int status = take_operands(op, self, other, in);
-    if (status > 0) {
+    bool done = false;
+    if (status > 0 && graph_elementwise_into(op, in, 2, in[0], &done) != STATUS_OK) {
+        status = error_raise_int();
+    }
+    if (status > 0 && !done) {
         result = graph_apply(op, in, 2, NULL, 0);
         status = result == NULL ? error_raise_int()
                                 : object_write_output(in[0], result, op_info(op)->name, 'k');

@@ -225,6 +225,16 @@ compute(const UfuncObject *u, int which, Array *const *in, const CallArgs *call)
 {
     const OpCode op = u->ops[which];
     const bool forced = call->dtype != DTYPE_COUNT && op_info(op)->rule != RULE_BOOL;
+    PyObject *const target = call->out[which];
+    if (target != NULL && array_object_check(target) && !forced && call->where == NULL) {
+        bool done;
+        if (graph_elementwise_into(op, in, u->nin, object_array(target), &done) != STATUS_OK) {
+            return error_raise();
+        }
+        if (done) {
+            return Py_NewRef(target);
+        }
+    }
     Array *result = forced ? graph_apply_elementwise(op, in, u->nin, call->dtype)
                            : graph_apply(op, in, u->nin, NULL, 0);
     if (result == NULL) {
