@@ -305,32 +305,12 @@ graph_reduce(OpCode op, Array *x, int naxes, const int *axes, bool keepdims)
     return graph_apply(op, &x, 1, params, 2 + (int)params[1]);
 }
 
-Array *
-graph_unbroadcast(Array *x, int ndim, const int64_t *shape)
-{
-    const int lead = x->ndim - ndim;
-    int axes[ARRAY_MAX_NDIM], n = 0;
-    for (int i = 0; i < x->ndim; i++) {
-        if (i < lead || (shape[i - lead] == 1 && x->shape[i] != 1)) {
-            axes[n++] = i;
-        }
-    }
-    Array *sum = n > 0 ? graph_reduce(OP_sum, x, n, axes, false) : array_retain(x);
-    Array *out = sum == NULL ? NULL : graph_reshape(sum, ndim, shape);
-    array_release(sum);
-    return out;
-}
-
 /* ---- looking ---- */
 
 static Node *
 bound_to(const Array *x)
 {
-    const Trace *trace = trace_current();
-    Binding *b = trace != NULL ? trace_find(trace, x->storage) : NULL;
-    if (b == NULL || b->node == NULL) {
-        b = trace_find(trace_tape(), x->storage);
-    }
+    const Binding *b = trace_find_node(trace_current(), x->storage);
     return b == NULL ? NULL : b->node;
 }
 

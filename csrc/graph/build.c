@@ -93,9 +93,9 @@ build_full(double value, DType dtype, int ndim, const int64_t *shape)
 Node *
 build_primitive(OpCode op, Node *const *in, int nin, const int64_t *params, int nparams)
 {
-    Spec specs[CALL_INPUT_SPECS];
+    Spec specs[CALL_MAX_INPUTS];
     Spec *spec = specs;
-    if (nin > CALL_INPUT_SPECS) {
+    if (nin > CALL_MAX_INPUTS) {
         return err_null(ERR_VALUE, "%s: too many inputs", op_info(op)->name);
     }
     for (int i = 0; i < nin; i++) {
@@ -234,20 +234,6 @@ build_slice(Node *x, int axis, int64_t start, int64_t count)
     geometry_contiguous(x->ndim, x->shape, g);
     g[0] = count > 0 ? start * g[2 + x->ndim + axis] : 0;
     g[2 + axis] = count;
-    return build_view(x, g);
-}
-
-Node *
-build_reverse(Node *x, int axis)
-{
-    if (x == NULL) {
-        return NULL;
-    }
-    int64_t g[GEOMETRY_MAX];
-    geometry_contiguous(x->ndim, x->shape, g);
-    int64_t *stride = &g[2 + x->ndim + axis];
-    g[0] = x->shape[axis] > 0 ? (x->shape[axis] - 1) * *stride : 0;
-    *stride = -*stride;
     return build_view(x, g);
 }
 

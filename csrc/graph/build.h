@@ -8,6 +8,7 @@
 #define PYARR_GRAPH_BUILD_H
 
 #include "array/view.h"
+#include "backend/backend.h"
 #include "graph/node.h"
 
 int64_t arena_mark(void);
@@ -28,7 +29,6 @@ Node *build_broadcast(Node *x, int ndim, const int64_t *shape);
 Node *build_reshape(Node *x, int ndim, const int64_t *shape);
 Node *build_transpose_last2(Node *x);
 Node *build_slice(Node *x, int axis, int64_t start, int64_t count);
-Node *build_reverse(Node *x, int axis);
 Node *build_assign(OpCode op, Node *base, Node *value, const int64_t *geometry);
 
 Node *build_cast(Node *x, DType dtype);
@@ -54,7 +54,8 @@ bool geometry_is_identity(const int64_t *geometry, int ndim, const int64_t *shap
 void geometry_contiguous(int ndim, const int64_t *shape, int64_t *geometry);
 
 /* ---- running one op on concrete arrays (execute.c) ---- */
-enum { CALL_INPUT_SPECS = 34 }; /* as CALL_MAX_INPUTS of the backends */
+/* What a kernel sees of a concrete array. */
+Operand execute_operand(const Array *a);
 Array *execute_copy(const Array *x); /* C-contiguous, own memory, same device */
 /* The elements on another device (any layout in, C-contiguous out); a itself when there. */
 Array *execute_move(Array *a, Device *device);

@@ -34,6 +34,9 @@ typedef struct Derivation {
 Status derive_matrix(const Derivation *d); /* matmul and linear algebra, derive_matrix.c */
 Status derive_fourier(const Derivation *d);
 
+/* Let input i have this contribution; NULL passes the failure on. */
+Status derive_give(const Derivation *d, int i, Node *contribution);
+
 /* Zeros like a node, and the cotangent accumulated so far or zeros. */
 Node *build_zeros_like(const Node *node);
 

@@ -9,13 +9,6 @@
 
 #include <string.h>
 
-static Status
-give(const Derivation *d, int i, Node *contribution)
-{
-    d->out[i] = contribution;
-    return contribution == NULL ? STATUS_ERROR : STATUS_OK;
-}
-
 static Node *
 matmul(Node *a, Node *b)
 {
@@ -100,7 +93,7 @@ derive_matmul(const Derivation *d)
         const Node *input = d->node->inputs[i];
         Node *other = transpose(d->node->inputs[1 - i]);
         Node *full = i == 0 ? matmul(d->g, other) : matmul(other, d->g);
-        if (give(d, i, build_sum_to(full, input->ndim, input->shape)) != STATUS_OK) {
+        if (derive_give(d, i, build_sum_to(full, input->ndim, input->shape)) != STATUS_OK) {
             return STATUS_ERROR;
         }
     }
@@ -118,14 +111,14 @@ derive_cholesky(const Derivation *d)
     /* X = left L^-1, from L^H X^H = left^H */
     Node *full = adjoint(triangular(l, adjoint(left), true, 2, false));
     Node *symmetric = build2(OP_multiply, build2(OP_add, full, adjoint(full)), scalar(0.5));
-    return give(d, 0, conjugate(symmetric));
+    return derive_give(d, 0, conjugate(symmetric));
 }
 
 static Status
 derive_inv(const Derivation *d)
 {
     Node *rt = transpose(d->node);
-    return give(d, 0, build1(OP_negative, matmul(matmul(rt, d->g), rt)));
+    return derive_give(d, 0, build1(OP_negative, matmul(matmul(rt, d->g), rt)));
 }
 
 static Status
@@ -134,14 +127,14 @@ derive_solve(const Derivation *d)
     Node *a = d->node->inputs[0], *b = d->node->inputs[1];
     Node *in[2] = {transpose(a), d->g};
     Node *gb = build_primitive(OP_solve, in, 2, NULL, 0);
-    if (d->wanted[1] && give(d, 1, build_sum_to(gb, b->ndim, b->shape)) != STATUS_OK) {
+    if (d->wanted[1] && derive_give(d, 1, build_sum_to(gb, b->ndim, b->shape)) != STATUS_OK) {
         return STATUS_ERROR;
     }
     if (!d->wanted[0]) {
         return gb == NULL ? STATUS_ERROR : STATUS_OK;
     }
     Node *ga = build1(OP_negative, matmul(gb, transpose(d->node)));
-    return give(d, 0, build_sum_to(ga, a->ndim, a->shape));
+    return derive_give(d, 0, build_sum_to(ga, a->ndim, a->shape));
 }
 
 static Status
@@ -157,7 +150,7 @@ derive_solve_triangular(const Derivation *d)
     } else {
         gb = triangular(a, d->g, lower, 1 - transposed, unit);
     }
-    if (d->wanted[1] && give(d, 1, build_sum_to(gb, b->ndim, b->shape)) != STATUS_OK) {
+    if (d->wanted[1] && derive_give(d, 1, build_sum_to(gb, b->ndim, b->shape)) != STATUS_OK) {
         return STATUS_ERROR;
     }
     if (!d->wanted[0]) {
@@ -170,7 +163,7 @@ derive_solve_triangular(const Derivation *d)
     }
     const double diagonal = unit ? 0.0 : 1.0;
     ga = lower ? lower_part(ga, diagonal) : transpose(lower_part(transpose(ga), diagonal));
-    return give(d, 0, build_sum_to(ga, a->ndim, a->shape));
+    return derive_give(d, 0, build_sum_to(ga, a->ndim, a->shape));
 }
 
 static Node *
@@ -196,7 +189,7 @@ per_matrix(Node *g)
 static Status
 derive_det_logabs(const Derivation *d)
 {
-    return give(d, 0, build2(OP_multiply, per_matrix(d->g), inverse_transposed(d)));
+    return derive_give(d, 0, build2(OP_multiply, per_matrix(d->g), inverse_transposed(d)));
 }
 
 /* The phase turns by Im tr(A^-1 dA); the sign of a real determinant is constant. */
@@ -209,7 +202,7 @@ derive_det_sign(const Derivation *d)
     Node *turn = build_scalar(0.0, 1.0, DT_c128, WEAK_COMPLEX);
     Node *rate = build1(OP_real, build2(OP_multiply, d->g, build2(OP_multiply, d->node, turn)));
     Node *back = build2(OP_multiply, rate, build_scalar(0.0, -1.0, DT_c128, WEAK_COMPLEX));
-    return give(d, 0, build2(OP_multiply, per_matrix(back), inverse_transposed(d)));
+    return derive_give(d, 0, build2(OP_multiply, per_matrix(back), inverse_transposed(d)));
 }
 
 /* A = V diag(w) V^H, F_ij = 1 / (w_j - w_i): A' = V (diag(w') + F o (V^H V')) V^H (Giles 3.1). */
@@ -242,7 +235,7 @@ derive_eigh(const Derivation *d)
     Node *middle = build3(OP_where, diagonal, build_reshape(gw, w->ndim, row), rotation);
     Node *full = matmul(matmul(v, middle), adjoint(v));
     Node *symmetric = build2(OP_multiply, build2(OP_add, full, adjoint(full)), scalar(0.5));
-    return give(d, 0, conjugate(symmetric));
+    return derive_give(d, 0, conjugate(symmetric));
 }
 
 Status
@@ -319,11 +312,11 @@ derive_fourier(const Derivation *d)
 {
     switch (d->node->op) {
     case OP_fft_r2c:
-        return give(d, 0, pullback_r2c(d));
+        return derive_give(d, 0, pullback_r2c(d));
     case OP_fft_c2r:
-        return give(d, 0, pullback_c2r(d));
+        return derive_give(d, 0, pullback_c2r(d));
     default:
-        return give(d, 0,
+        return derive_give(d, 0,
                     build_primitive(OP_fft_c2c, &d->g, 1, d->node->params, d->node->nparams));
     }
 }

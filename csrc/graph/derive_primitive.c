@@ -20,8 +20,8 @@ sum_or_zeros(const Derivation *d, int i)
     return d->sums[i] != NULL ? d->sums[i] : build_zeros_like(d->node->inputs[i]);
 }
 
-static Status
-give(const Derivation *d, int i, Node *contribution)
+Status
+derive_give(const Derivation *d, int i, Node *contribution)
 {
     d->out[i] = contribution;
     return contribution == NULL ? STATUS_ERROR : STATUS_OK;
@@ -75,7 +75,7 @@ view_pullback(const Node *base, const int64_t *geometry, Node *g, Node *sum, boo
 static Status
 derive_view(const Derivation *d)
 {
-    return give(d, 0, view_pullback(d->node->inputs[0], d->node->params, d->g, d->sums[0],
+    return derive_give(d, 0, view_pullback(d->node->inputs[0], d->node->params, d->g, d->sums[0],
                                     &d->total[0]));
 }
 
@@ -83,16 +83,16 @@ static Status
 derive_assign(const Derivation *d)
 {
     const int64_t *geometry = d->node->params;
-    if (d->wanted[1] && give(d, 1, build_view(d->g, geometry)) != STATUS_OK) {
+    if (d->wanted[1] && derive_give(d, 1, build_view(d->g, geometry)) != STATUS_OK) {
         return STATUS_ERROR;
     }
     if (!d->wanted[0]) {
         return STATUS_OK;
     }
     if (d->node->op == OP_assign_add) {
-        return give(d, 0, d->g);
+        return derive_give(d, 0, d->g);
     }
-    return give(d, 0,
+    return derive_give(d, 0,
                 build_assign(OP_assign, d->g, build_zeros_like(d->node->inputs[1]), geometry));
 }
 
@@ -118,7 +118,7 @@ derive_extreme(const Derivation *d)
     Node *x = d->node->inputs[0];
     Node *hit = build_cast(build2(OP_equal, x, restored(d, d->node)), (DType)x->dtype);
     Node *share = build2(OP_divide, d->g, reduce_like(d, OP_sum, hit));
-    return give(d, 0, build2(OP_multiply, restored(d, share), hit));
+    return derive_give(d, 0, build2(OP_multiply, restored(d, share), hit));
 }
 
 /* x with the reduced axes moved to the end and made one, and the permutation that did it. */
@@ -191,7 +191,7 @@ leave_one_out(Node *x)
 }
 
 static Node *
-product_slope(const Derivation *d, Node *flat)
+product_slope(Node *flat)
 {
     const int last = flat->ndim - 1;
     const int64_t n = flat->shape[last];
@@ -199,7 +199,6 @@ product_slope(const Derivation *d, Node *flat)
         const int axis = flat->ndim;
         return build_reduce(OP_prod, leave_one_out(flat), 1, &axis, false);
     }
-    (void)d;
     /* Products of what lies before and after each factor. */
     const int64_t forward[2] = {last, 0}, backward[2] = {last, 1};
     Node *before = build_primitive(OP_cumprod, &flat, 1, forward, 2);
@@ -224,15 +223,15 @@ derive_prod(const Derivation *d)
     const int kept = x->ndim - (int)d->node->params[1];
     Node *moved = permuted(x, order, false);
     if (moved == NULL || x->size == 0) {
-        return moved == NULL ? STATUS_ERROR : give(d, 0, build_zeros_like(x));
+        return moved == NULL ? STATUS_ERROR : derive_give(d, 0, build_zeros_like(x));
     }
     int64_t shape[ARRAY_MAX_NDIM + 1];
     memcpy(shape, moved->shape, (size_t)kept * sizeof(int64_t));
     shape[kept] = count;
     Node *flat = build_reshape(moved, kept + 1, shape);
-    Node *slope = flat == NULL ? NULL : product_slope(d, flat);
+    Node *slope = flat == NULL ? NULL : product_slope(flat);
     slope = slope == NULL ? NULL : build_reshape(slope, x->ndim, moved->shape);
-    return give(d, 0, build2(OP_multiply, restored(d, d->g), permuted(slope, order, true)));
+    return derive_give(d, 0, build2(OP_multiply, restored(d, d->g), permuted(slope, order, true)));
 }
 
 /* ---- scans ---- */
@@ -241,7 +240,7 @@ static Status
 derive_cumsum(const Derivation *d)
 {
     const int64_t params[2] = {d->node->params[0], !d->node->params[1]};
-    return give(d, 0, build_primitive(OP_cumsum, &d->g, 1, params, 2));
+    return derive_give(d, 0, build_primitive(OP_cumsum, &d->g, 1, params, 2));
 }
 
 static Status
@@ -255,7 +254,7 @@ derive_cumprod(const Derivation *d)
     if (n > EXACT_PRODUCT_LIMIT || x->ndim + 1 > ARRAY_MAX_NDIM) {
         Node *weighted = build2(OP_multiply, d->g, d->node);
         Node *sums = build_primitive(OP_cumsum, &weighted, 1, back, 2);
-        return give(d, 0, build2(OP_divide, sums, x));
+        return derive_give(d, 0, build2(OP_divide, sums, x));
     }
     /* dr_j/dx_i is the running product along j of the row without factor i, from j = i on. */
     int order[ARRAY_MAX_NDIM], m = 0;
@@ -286,7 +285,7 @@ derive_cumprod(const Derivation *d)
     Node *reached = eye == NULL ? NULL : build_primitive(OP_cumsum, &eye, 1, along, 2);
     Node *terms = build2(OP_multiply, build2(OP_multiply, slopes, reached), g);
     const int last = x->ndim;
-    return give(d, 0, permuted(build_reduce(OP_sum, terms, 1, &last, false), order, true));
+    return derive_give(d, 0, permuted(build_reduce(OP_sum, terms, 1, &last, false), order, true));
 }
 
 /* ---- joining and indexing ---- */
@@ -298,7 +297,7 @@ derive_concatenate(const Derivation *d)
     int64_t start = 0;
     for (int i = 0; i < d->node->nin; i++) {
         const int64_t count = d->node->inputs[i]->shape[axis];
-        if (d->wanted[i] && give(d, i, build_slice(d->g, axis, start, count)) != STATUS_OK) {
+        if (d->wanted[i] && derive_give(d, i, build_slice(d->g, axis, start, count)) != STATUS_OK) {
             return STATUS_ERROR;
         }
         start += count;
@@ -310,7 +309,7 @@ derive_concatenate(const Derivation *d)
 static Node *
 indexed(const Derivation *d, OpCode op, Node *first, Node *second, int from)
 {
-    Node *in[CALL_INPUT_SPECS];
+    Node *in[CALL_MAX_INPUTS];
     int n = 0;
     in[n++] = first;
     if (second != NULL) {
@@ -326,7 +325,7 @@ static Status
 derive_gather(const Derivation *d)
 {
     const OpCode back = d->node->op == OP_gather ? OP_scatter_add : OP_put_along_add;
-    return give(d, 0, indexed(d, back, sum_or_zeros(d, 0), d->g, 1));
+    return derive_give(d, 0, indexed(d, back, sum_or_zeros(d, 0), d->g, 1));
 }
 
 /* Of values written to one place only the last counts: number them, write the numbers, and see
@@ -355,7 +354,7 @@ derive_scatter(const Derivation *d)
         if (op == OP_scatter) {
             g_value = survivors(d, g_value);
         }
-        if (give(d, 1, g_value) != STATUS_OK) {
+        if (derive_give(d, 1, g_value) != STATUS_OK) {
             return STATUS_ERROR;
         }
     }
@@ -363,9 +362,9 @@ derive_scatter(const Derivation *d)
         return STATUS_OK;
     }
     if (op != OP_scatter) {
-        return give(d, 0, d->g);
+        return derive_give(d, 0, d->g);
     }
-    return give(d, 0,
+    return derive_give(d, 0,
                 indexed(d, OP_scatter, d->g, build_zeros_like(d->node->inputs[1]), 2));
 }
 
@@ -376,7 +375,7 @@ derive_sort(const Derivation *d)
     const int64_t stable[2] = {d->node->params[0], 1};
     Node *index = build_primitive(OP_argsort, &x, 1, stable, 2);
     Node *in[3] = {sum_or_zeros(d, 0), d->g, index};
-    return give(d, 0, build_primitive(OP_put_along_add, in, 3, d->node->params, 1));
+    return derive_give(d, 0, build_primitive(OP_put_along_add, in, 3, d->node->params, 1));
 }
 
 Status
@@ -386,16 +385,16 @@ derive_primitive(Node *node, Node *g, const bool *wanted, Node *const *sums, Nod
     const Derivation d = {node, g, wanted, sums, out, total};
     switch (node->op) {
     case OP_copy:
-        return give(&d, 0, g);
+        return derive_give(&d, 0, g);
     case OP_cast:
-        return give(&d, 0, build_cast(g, (DType)node->inputs[0]->dtype));
+        return derive_give(&d, 0, build_cast(g, (DType)node->inputs[0]->dtype));
     case OP_view:
         return derive_view(&d);
     case OP_assign:
     case OP_assign_add:
         return derive_assign(&d);
     case OP_sum:
-        return give(&d, 0, restored(&d, g));
+        return derive_give(&d, 0, restored(&d, g));
     case OP_prod:
         return derive_prod(&d);
     case OP_reduce_min:

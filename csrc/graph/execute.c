@@ -12,8 +12,8 @@
 /* Work below this many bytes is over before another thread could take the lock. */
 enum { UNLOCK_BYTES = 64 * 1024 };
 
-static Operand
-operand(const Array *a)
+Operand
+execute_operand(const Array *a)
 {
     return (Operand){.data = a->storage->data == NULL ? NULL : array_data(a),
                      .dtype = (DType)a->dtype,
@@ -129,7 +129,7 @@ run_elementwise(OpCode op, Array *const *in, int nin, DType loop, const DType *i
                 Array *out)
 {
     Instruction code[4];
-    Operand operands[3], result = operand(out);
+    Operand operands[3], result = execute_operand(out);
     int64_t strides[3][ARRAY_MAX_NDIM], bytes = bytes_of(out);
     uint16_t reg = (uint16_t)nin;
     int n = 0;
@@ -139,7 +139,7 @@ run_elementwise(OpCode op, Array *const *in, int nin, DType loop, const DType *i
                            .out_dtype = out->dtype};
     for (int i = 0; i < nin; i++) {
         const Array *a = in[i];
-        operands[i] = operand(a);
+        operands[i] = execute_operand(a);
         const int lead = out->ndim - a->ndim;
         for (int k = 0; k < out->ndim; k++) {
             const bool own = k >= lead && a->shape[k - lead] != 1;
@@ -368,8 +368,8 @@ execute_copy(const Array *x)
         return out;
     }
     Call call = {.op = OP_copy, .nin = 1};
-    call.in[0] = operand(x);
-    call.out = operand(out);
+    call.in[0] = execute_operand(x);
+    call.out = execute_operand(out);
     if (run_call(x->storage->device, &call, bytes_of(out)) != STATUS_OK) {
         array_release(out);
         return NULL;
@@ -481,10 +481,10 @@ run_primitive(OpCode op, Array *out, Array *const *in, int nin, const int64_t *p
     assert(nin <= CALL_MAX_INPUTS);
     int64_t bytes = bytes_of(out);
     for (int i = 0; i < nin; i++) {
-        call.in[i] = operand(in[i]);
+        call.in[i] = execute_operand(in[i]);
         bytes += bytes_of(in[i]);
     }
-    call.out = operand(out);
+    call.out = execute_operand(out);
     Device *device = out->storage->device;
     return run_call(device, &call, op == OP_host_call ? 0 : bytes);
 }
@@ -495,11 +495,11 @@ execute_primitive(OpCode op, Array *const *in, int nin, const int64_t *params, i
     if (op == OP_view) {
         return execute_view(in[0], params);
     }
-    if (nin > CALL_INPUT_SPECS) {
+    if (nin > CALL_MAX_INPUTS) {
         return err_null(ERR_VALUE, "%s: at most %d inputs, got %d", op_info(op)->name,
-                        CALL_INPUT_SPECS, nin);
+                        CALL_MAX_INPUTS, nin);
     }
-    Spec specs[CALL_INPUT_SPECS], spec;
+    Spec specs[CALL_MAX_INPUTS], spec;
     for (int i = 0; i < nin; i++) {
         specs[i].dtype = (DType)in[i]->dtype;
         specs[i].weak = (Weak)in[i]->weak;
@@ -583,8 +583,8 @@ execute_assign(Array *dst, Array *src)
                      .nin = 1,
                      .nparams = same ? 0 : 1,
                      .params = params};
-        call.in[0] = operand(from);
-        call.out = operand(dst);
+        call.in[0] = execute_operand(from);
+        call.out = execute_operand(dst);
         status = run_call(dst->storage->device, &call, bytes_of(dst));
     }
     array_release(from);

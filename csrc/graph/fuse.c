@@ -232,12 +232,6 @@ group_allocate(const Run *run, Group *group)
     return STATUS_OK;
 }
 
-static Operand
-operand(const Array *a)
-{
-    return (Operand){array_data(a), (DType)a->dtype, a->ndim, a->shape, a->strides};
-}
-
 static Instruction
 instruction(const Run *run, const Group *group, int k)
 {
@@ -266,18 +260,18 @@ group_run(const Run *run, const Group *group)
     const Node *leader = node_at(run, group->at[0]);
     int nout = 0;
     for (int i = 0; i < group->nin; i++) {
-        in[i] = operand(group->values[i]);
+        in[i] = execute_operand(group->values[i]);
     }
     for (int k = 0; k < group->count; k++) {
         code[k] = instruction(run, group, k);
         if (group->outs[k] != NULL) {
             registers[nout] = code[k].out;
-            out[nout++] = operand(group->outs[k]);
+            out[nout++] = execute_operand(group->outs[k]);
         }
     }
     for (int s = 0; s < group->nsum; s++) {
         sum_registers[s] = (uint16_t)(group->nin + member_of(run, group->sums_at[s], 0));
-        sums[s] = operand(group->totals[s]);
+        sums[s] = execute_operand(group->totals[s]);
     }
     const Program program = {.ndim = leader->ndim,
                              .shape = leader->shape,

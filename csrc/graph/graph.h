@@ -46,8 +46,6 @@ Array *graph_copy_in_order(Array *x, DType dtype);
 Array *graph_reshape(Array *x, int ndim, const int64_t *shape);
 /* x reduced: op in sum..all. axes normalised and sorted; naxes < 0 means all axes. */
 Array *graph_reduce(OpCode op, Array *x, int naxes, const int *axes, bool keepdims);
-/* Sum x down to `shape` (the transpose of broadcasting). */
-Array *graph_unbroadcast(Array *x, int ndim, const int64_t *shape);
 
 /* Memory behind x: a new reference to a concrete array with x's current elements (x itself
  * when it is concrete). In a trace this computes what is needed and keeps it. */

@@ -273,7 +273,7 @@ pass_elementwise(Pass *pass, Node *node, const Cotangent *c)
 static Status
 pass_custom(Pass *pass, Node *node, const Cotangent *c)
 {
-    void *arrays[CALL_INPUT_SPECS] = {NULL};
+    void *arrays[CALL_MAX_INPUTS] = {NULL};
     Trace *trace = trace_current() != NULL ? trace_current() : trace_tape();
     Status status = STATUS_ERROR;
     Array *g = NULL;
@@ -323,8 +323,8 @@ done:
 static Status
 pass_primitive(Pass *pass, Node *node, const Cotangent *c)
 {
-    bool wanted[CALL_INPUT_SPECS], total[CALL_INPUT_SPECS] = {false};
-    Node *out[CALL_INPUT_SPECS] = {NULL}, *sums[CALL_INPUT_SPECS];
+    bool wanted[CALL_MAX_INPUTS], total[CALL_MAX_INPUTS] = {false};
+    Node *out[CALL_MAX_INPUTS] = {NULL}, *sums[CALL_MAX_INPUTS];
     for (int i = 0; i < node->nin; i++) {
         wanted[i] = node->inputs[i]->mark > 0;
         sums[i] = wanted[i] ? pass->cotangents[node->inputs[i]->mark - 1].g : NULL;

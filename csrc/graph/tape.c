@@ -339,11 +339,11 @@ Array *
 graph_custom(Array *out, Array *const *args, int narg, uintptr_t rule)
 {
     Trace *trace = trace_current() != NULL ? trace_current() : trace_tape();
-    Node *in[CALL_INPUT_SPECS];
+    Node *in[CALL_MAX_INPUTS];
     Array *result = NULL;
     const int64_t mark = arena_mark();
-    if (narg + 1 > CALL_INPUT_SPECS) {
-        err_set(ERR_VALUE, "custom_vjp: at most %d arrays, got %d", CALL_INPUT_SPECS - 1, narg);
+    if (narg + 1 > CALL_MAX_INPUTS) {
+        err_set(ERR_VALUE, "custom_vjp: at most %d arrays, got %d", CALL_MAX_INPUTS - 1, narg);
         goto done;
     }
     in[0] = build_copy(arena_keep(trace_node(trace, out)), true);

@@ -62,6 +62,16 @@ trace_find(const Trace *trace, const Storage *storage)
     return NULL;
 }
 
+Binding *
+trace_find_node(const Trace *trace, const Storage *storage)
+{
+    Binding *b = trace != NULL ? trace_find(trace, storage) : NULL;
+    if (b == NULL || b->node == NULL) {
+        b = trace_find(&tape, storage);
+    }
+    return b != NULL && b->node != NULL ? b : NULL;
+}
+
 static Binding *
 binding_make(Trace *trace, Storage *storage)
 {
@@ -312,12 +322,8 @@ Node *
 trace_node(Trace *trace, Array *a)
 {
     const int64_t mark = arena_mark();
-    Binding *b = trace_find(trace, a->storage);
-    if ((b == NULL || b->node == NULL) && !trace->is_tape) {
-        Binding *outer = trace_find(&tape, a->storage);
-        b = outer != NULL && outer->node != NULL ? outer : b;
-    }
-    Node *node = b != NULL && b->node != NULL ? bound_node(b, a) : constant_node(trace, a);
+    Binding *b = trace_find_node(trace, a->storage);
+    Node *node = b != NULL ? bound_node(b, a) : constant_node(trace, a);
     if (node != NULL) {
         if (node->weak != a->weak && node->op == OP_constant) {
             node->weak = a->weak;
@@ -331,12 +337,8 @@ trace_node(Trace *trace, Array *a)
 Node *
 trace_base_node(Trace *trace, Array *a, bool *flat)
 {
-    Binding *b = trace_find(trace, a->storage);
-    if ((b == NULL || b->node == NULL) && !trace->is_tape) {
-        Binding *outer = trace_find(&tape, a->storage);
-        b = outer != NULL && outer->node != NULL ? outer : b;
-    }
-    if (b != NULL && b->node != NULL) {
+    const Binding *b = trace_find_node(trace, a->storage);
+    if (b != NULL) {
         *flat = b->flat;
         if (b->node->dtype != a->dtype) {
             const int64_t here = arena_mark();

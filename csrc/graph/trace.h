@@ -47,6 +47,9 @@ void trace_close(void);    /* drops all bindings */
 
 /* The binding of a storage in this trace, or NULL. */
 Binding *trace_find(const Trace *trace, const Storage *storage);
+/* The binding that gives the storage its node: this trace's (NULL: none is open), else the
+ * tape's, else NULL. */
+Binding *trace_find_node(const Trace *trace, const Storage *storage);
 /* Is it bound in any trace (so that eager work must look closer)? */
 static inline bool storage_is_bound(const Storage *s) { return s->bindings != NULL; }
 /* Let `storage` stand for `node` (retained) from now on. */
