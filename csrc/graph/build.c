@@ -48,6 +48,9 @@ build_constant(Array *value)
         return NULL;
     }
     Node *node = arena_keep(node_new_constant(value));
+    if (node != NULL) {
+        node->flags |= NODE_LITERAL;
+    }
     array_release(value);
     return node;
 }

@@ -33,7 +33,8 @@ Node *build_assign(OpCode op, Node *base, Node *value, const int64_t *geometry);
 
 Node *build_cast(Node *x, DType dtype);
 Node *build_copy(Node *x, bool stop);
-Node *build_constant(Array *value); /* takes the new reference; NULL passes on */
+/* A literal: its elements follow from the structure. Takes the reference; NULL passes on. */
+Node *build_constant(Array *value);
 Node *build_scalar(double re, double im, DType dtype, Weak weak);
 Node *build_full(double value, DType dtype, int ndim, const int64_t *shape);
 Node *build_reduce(OpCode op, Node *x, int naxes, const int *axes, bool keepdims);

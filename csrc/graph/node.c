@@ -11,6 +11,7 @@
 
 int64_t node_live_count;
 static uint64_t node_next_seq = 1;
+static _Thread_local bool node_backward;
 
 const char *
 node_op_name(int op)
@@ -96,9 +97,18 @@ node_new(int op, Node *const *inputs, int nin, const int64_t *params, int nparam
     }
     node->mask = mask_of(op, inputs, nin, spec);
     node->seq = node_next_seq++;
+    node->flags = node_backward ? NODE_BACKWARD : 0;
     node->line = host_hooks.line_now(&node->instruction);
     node_live_count++;
     return node;
+}
+
+bool
+node_set_backward(bool on)
+{
+    const bool before = node_backward;
+    node_backward = on;
+    return before;
 }
 
 Node *
@@ -186,11 +196,11 @@ node_spec(const Node *node)
 bool
 node_uniform(const Node *node, double *value)
 {
-    while (node->op == OP_view && node->inputs[0]->size == 1) {
+    while ((node->op == OP_view && node->inputs[0]->size == 1) ||
+           (node->op == OP_cast && dtype_is_inexact((DType)node->dtype))) {
         node = node->inputs[0];
     }
-    if (node->op != OP_constant || node->size != 1 || node->value == NULL ||
-        !node->value->storage->device->host_memory) {
+    if (node->op != OP_constant || !(node->flags & NODE_LITERAL) || node->size != 1) {
         return false;
     }
     const char *data = array_data(node->value);
@@ -198,6 +208,12 @@ node_uniform(const Node *node, double *value)
     case DT_f64:
         memcpy(value, data, sizeof *value);
         return true;
+    case DT_i64: {
+        int64_t x;
+        memcpy(&x, data, sizeof x);
+        *value = (double)x;
+        return true;
+    }
     case DT_f32: {
         float x;
         memcpy(&x, data, sizeof x);

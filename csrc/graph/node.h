@@ -10,7 +10,9 @@ enum { OP_constant = OP_COUNT, OP_argument, OP_custom, OP_NODE_COUNT };
 enum NodeFlags {
     NODE_STOP = 1 << 0,   /* passes no derivative on (stop_gradient) */
     NODE_STALE = 1 << 1,  /* its memory was written again; value is gone */
-    NODE_WANTED = 1 << 2  /* its cotangent is a result of the backward pass that is running */
+    NODE_WANTED = 1 << 2, /* its cotangent is a result of the backward pass that is running */
+    NODE_LITERAL = 1 << 3,  /* a constant whose value is part of the structure */
+    NODE_BACKWARD = 1 << 4  /* made by a backward pass: its rounding is ours to choose */
 };
 
 typedef struct Node Node;
@@ -58,10 +60,13 @@ void node_release(Node *node); /* NULL is fine; never recurses, however deep the
 /* Forget inputs (an evaluated node that nothing differentiates becomes a constant). */
 void node_make_constant(Node *node);
 
+/* Whether nodes that this thread makes are NODE_BACKWARD from now on; gives what it was. */
+bool node_set_backward(bool on);
+
 Spec node_spec(const Node *node);
 const char *node_op_name(int op);
 static inline bool node_is_active(const Node *n) { return n->mask != 0; }
-/* The value of a constant with one element, or a broadcast of it, as a real double. */
+/* The value of a literal with one element, or a broadcast of it, as a real double. */
 bool node_uniform(const Node *node, double *value);
 /* "mul at model.py:12 in f" into a buffer. */
 const char *node_text(const Node *node, char *buffer, int size);

@@ -278,6 +278,7 @@ pass_custom(Pass *pass, Node *node, const Cotangent *c)
     Status status = STATUS_ERROR;
     Array *g = NULL;
     pass_mark(pass, false);
+    const bool before = node_set_backward(false);
     if (!trace->is_tape) {
         g = trace_new_array(trace, c->g, device_default());
     } else if (evaluate_nodes(&c->g, 1, true) == STATUS_OK) {
@@ -286,6 +287,7 @@ pass_custom(Pass *pass, Node *node, const Cotangent *c)
     const bool ran =
         g != NULL &&
         host_hooks.backward((uintptr_t)node->params[0], g, node->nin - 1, arrays) == 0;
+    node_set_backward(before);
     pass_mark(pass, true);
     if (!ran) {
         goto done;
@@ -370,6 +372,7 @@ pullback(uint64_t mask, int64_t nout, Node *const *outs, Node *const *cotangents
          Node *const *args, Node **grads)
 {
     Pass pass = {.mask = mask, .args = args, .narg = narg};
+    const bool before = node_set_backward(true);
     Status status = pass_collect(&pass, nout, outs);
     for (int64_t i = 0; status == STATUS_OK && i < nout; i++) {
         if (outs[i]->mark > 0 && cotangents[i] != NULL) {
@@ -397,5 +400,6 @@ pullback(uint64_t mask, int64_t nout, Node *const *outs, Node *const *cotangents
         }
     }
     pass_fini(&pass);
+    node_set_backward(before);
     return status;
 }

@@ -293,6 +293,30 @@ bound_node(Binding *b, const Array *a)
     return build_view(base, params);
 }
 
+/* Numbers of the host language that formulas are written with are structure: x ** 2 is x * x.
+ * All others are arguments, so that plans serve any value. */
+static bool
+is_structure(const Array *a)
+{
+    static const double written[] = {0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0, 3.0, 4.0};
+    double x;
+    int64_t i;
+    if (a->weak == WEAK_FLOAT && a->dtype == DT_f64 && a->size == 1) {
+        memcpy(&x, array_data(a), sizeof x);
+    } else if (a->weak == WEAK_INT && a->dtype == DT_i64 && a->size == 1) {
+        memcpy(&i, array_data(a), sizeof i);
+        x = (double)i;
+    } else {
+        return false;
+    }
+    for (size_t k = 0; k < sizeof written / sizeof written[0]; k++) {
+        if (x == written[k]) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static Node *
 constant_node(Trace *trace, Array *a)
 {
@@ -327,6 +351,9 @@ trace_node(Trace *trace, Array *a)
     if (node != NULL) {
         if (node->weak != a->weak && node->op == OP_constant) {
             node->weak = a->weak;
+        }
+        if (b == NULL && is_structure(a)) {
+            node->flags |= NODE_LITERAL;
         }
         node_retain(node);
     }

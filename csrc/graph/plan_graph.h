@@ -1,0 +1,29 @@
+/* graph/plan_graph.h -- the nodes of one plan as a list: what the planner's passes read. */
+#ifndef PYARR_GRAPH_PLAN_GRAPH_H
+#define PYARR_GRAPH_PLAN_GRAPH_H
+
+#include "graph/node.h"
+
+typedef struct PlanGraph {
+    int32_t count;
+    Node **nodes;    /* inputs before readers; retained */
+    int32_t *first;  /* node i reads inputs[first[i]] up to inputs[first[i + 1]] */
+    int32_t *inputs; /* places in `nodes`; none for leaves */
+    int32_t *readers; /* inputs that are this place (x * x counts twice), + 1 for a result */
+    bool *leaf;      /* given to the plan: constants, arguments, nodes that had their value */
+    bool *result;    /* must be in memory when the plan has run */
+} PlanGraph;
+
+static inline int32_t
+plan_graph_nin(const PlanGraph *g, int32_t at)
+{
+    return g->first[at + 1] - g->first[at];
+}
+
+static inline int32_t
+plan_graph_input(const PlanGraph *g, int32_t at, int32_t k)
+{
+    return g->inputs[g->first[at] + k];
+}
+
+#endif
