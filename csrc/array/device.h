@@ -11,6 +11,7 @@
 typedef struct Device Device;
 struct Call;    /* backend/backend.h */
 struct Program; /* backend/backend.h */
+struct Prepared; /* the device's own */
 
 struct Device {
     const char *name; /* "cpu", "cuda:0" */
@@ -27,6 +28,15 @@ struct Device {
     Status (*wait)(Device *self, uint64_t ready);
     /* Elementwise programs and everything else; pointers in them belong to this device. */
     Status (*run_program)(Device *self, const struct Program *program);
+    /*
+     * A program that runs many times: planned once, for its shape, dtypes and strides; each run
+     * gives the pointers of inputs, outputs and sums. Those in the program prepared may be NULL;
+     * they only hint at alignment. Several threads may run one prepared program at once.
+     */
+    struct Prepared *(*prepare)(Device *self, const struct Program *program);
+    Status (*run_prepared)(Device *self, const struct Prepared *prepared, char *const *in,
+                           char *const *out, char *const *sums);
+    void (*release)(Device *self, struct Prepared *prepared); /* NULL does nothing */
     Status (*run_primitive)(Device *self, const struct Call *call);
     bool (*supports)(Device *self, int op, DType dtype);
     void *state;

@@ -5,6 +5,7 @@
  * with the true pointers; everything is counted. Compiled into a shared library of its own. */
 #include "backend/backend.h"
 
+#include <stdlib.h>
 #include <string.h>
 
 #define EXPORT __attribute__((visibility("default")))
@@ -97,13 +98,12 @@ reveal_operand(const Operand *operand)
     return revealed;
 }
 
+/* The program with true pointers: run at once, or prepared for later. */
 static Status
-dummy_program(Device *self, const Program *program)
+reveal_program(const Program *program, struct Prepared **prepared)
 {
-    (void)self;
     Operand in[PROGRAM_MAX_REGISTERS], out[PROGRAM_MAX_REGISTERS], sums[PROGRAM_MAX_SUMS];
     Program revealed = *program;
-    dummy_counts.programs++;
     for (int k = 0; k < program->nin; k++) {
         in[k] = reveal_operand(&program->in[k]);
     }
@@ -116,7 +116,68 @@ dummy_program(Device *self, const Program *program)
     revealed.in = in;
     revealed.out = out;
     revealed.sums = sums;
-    return cpu->run_program(cpu, &revealed);
+    if (prepared == NULL) {
+        return cpu->run_program(cpu, &revealed);
+    }
+    *prepared = cpu->prepare(cpu, &revealed);
+    return *prepared == NULL ? STATUS_ERROR : STATUS_OK;
+}
+
+static Status
+dummy_program(Device *self, const Program *program)
+{
+    (void)self;
+    dummy_counts.programs++;
+    return reveal_program(program, NULL);
+}
+
+struct Prepared {
+    struct Prepared *of_cpu;
+    int nin, nout, nsum;
+};
+
+static struct Prepared *
+dummy_prepare(Device *self, const Program *program)
+{
+    (void)self;
+    struct Prepared *prepared = malloc(sizeof *prepared);
+    *prepared = (struct Prepared){NULL, program->nin, program->nout, program->nsum};
+    if (reveal_program(program, &prepared->of_cpu) != STATUS_OK) {
+        free(prepared);
+        return NULL;
+    }
+    return prepared;
+}
+
+static char *const *
+reveal_pointers(char *const *pointers, int count, char **revealed)
+{
+    for (int k = 0; k < count; k++) {
+        revealed[k] = reveal(pointers[k], 1);
+    }
+    return revealed;
+}
+
+static Status
+dummy_run_prepared(Device *self, const struct Prepared *p, char *const *in, char *const *out,
+                   char *const *sums)
+{
+    (void)self;
+    char *ins[PROGRAM_MAX_REGISTERS], *outs[PROGRAM_MAX_REGISTERS], *totals[PROGRAM_MAX_SUMS];
+    dummy_counts.programs++;
+    return cpu->run_prepared(cpu, p->of_cpu, reveal_pointers(in, p->nin, ins),
+                             reveal_pointers(out, p->nout, outs),
+                             reveal_pointers(sums, p->nsum, totals));
+}
+
+static void
+dummy_release(Device *self, struct Prepared *prepared)
+{
+    (void)self;
+    if (prepared != NULL) {
+        cpu->release(cpu, prepared->of_cpu);
+    }
+    free(prepared);
 }
 
 static Status
@@ -148,6 +209,9 @@ static Device device = {
     .from_host = dummy_from_host,
     .wait = dummy_wait,
     .run_program = dummy_program,
+    .prepare = dummy_prepare,
+    .run_prepared = dummy_run_prepared,
+    .release = dummy_release,
     .run_primitive = dummy_primitive,
     .supports = dummy_supports,
 };

@@ -92,7 +92,7 @@ copy_strided(char *to, int64_t to_stride, const char *from, int64_t from_stride,
 
 /* Walks [at, at + n) run by run; `buffer` is the contiguous side. */
 static void
-copy_runs(const Access *a, int64_t at, int64_t n, char *buffer, bool store, bool uniform)
+copy_runs(const Access *a, char *data, int64_t at, int64_t n, char *buffer, bool store)
 {
     int64_t index[ARRAY_MAX_NDIM];
     int64_t offset = 0;
@@ -103,16 +103,15 @@ copy_runs(const Access *a, int64_t at, int64_t n, char *buffer, bool store, bool
         rest /= a->shape[d];
         offset += index[d] * a->strides[d];
     }
-    const int64_t step = uniform ? 0 : a->size;
     while (n > 0) {
         const int64_t left = a->shape[last] - index[last];
         const int64_t count = left < n ? left : n;
         if (store) {
-            copy_strided(a->data + offset, a->strides[last], buffer, step, a->size, count);
+            copy_strided(data + offset, a->strides[last], buffer, a->size, a->size, count);
         } else {
-            copy_strided(buffer, a->size, a->data + offset, a->strides[last], a->size, count);
+            copy_strided(buffer, a->size, data + offset, a->strides[last], a->size, count);
         }
-        buffer += count * step;
+        buffer += count * a->size;
         n -= count;
         offset -= index[last] * a->strides[last];
         index[last] = 0;
@@ -153,16 +152,39 @@ access_load(const Access *a, int64_t at, int64_t n, void *scratch, bool *uniform
         copy_strided(scratch, a->size, a->data + access_offset(a, at), stride, a->size, n);
         return scratch;
     }
-    copy_runs(a, at, n, scratch, false, false);
+    copy_runs(a, a->data, at, n, scratch, false);
+    return scratch;
+}
+
+const void *
+access_gather(const Access *a, const char *data, int64_t at, int64_t n, void *scratch)
+{
+    if (a->contiguous) {
+        return data + at * a->size;
+    }
+    if (a->ndim == 0) {
+        cpu_fill(scratch, data, a->size, n);
+        return scratch;
+    }
+    const int last = a->ndim - 1;
+    if (at % a->shape[last] + n <= a->shape[last]) {
+        const char *from = data + access_offset(a, at);
+        if (a->aligned && a->strides[last] == a->size) {
+            return from;
+        }
+        copy_strided(scratch, a->size, from, a->strides[last], a->size, n);
+        return scratch;
+    }
+    copy_runs(a, (char *)(uintptr_t)data, at, n, scratch, false);
     return scratch;
 }
 
 void
-access_store(const Access *a, int64_t at, int64_t n, const void *from, bool uniform)
+access_scatter(const Access *a, char *data, int64_t at, int64_t n, const void *from)
 {
     if (a->ndim == 0) {
-        memcpy(a->data, from, (size_t)a->size);
+        memcpy(data, from, (size_t)a->size);
         return;
     }
-    copy_runs(a, at, n, (char *)(uintptr_t)from, true, uniform);
+    copy_runs(a, data, at, n, (char *)(uintptr_t)from, true);
 }

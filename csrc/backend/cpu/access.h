@@ -34,8 +34,10 @@ access_run(const Access *a, int64_t n)
  * equal to it. */
 const void *access_load(const Access *a, int64_t at, int64_t n, void *scratch, bool *uniform);
 
-/* Writes them; `uniform` says that `from` holds one element for all. */
-void access_store(const Access *a, int64_t at, int64_t n, const void *from, bool uniform);
+/* The same from `data` instead of access->data, and always n elements side by side. */
+const void *access_gather(const Access *a, const char *data, int64_t at, int64_t n, void *scratch);
+/* Writes n elements that lie side by side, to `data`. */
+void access_scatter(const Access *a, char *data, int64_t at, int64_t n, const void *from);
 
 /* Byte offset of an element. */
 int64_t access_offset(const Access *a, int64_t at);

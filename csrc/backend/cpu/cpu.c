@@ -58,6 +58,28 @@ cpu_device_program(Device *self, const Program *program)
     return cpu_run_program(program);
 }
 
+static Prepared *
+cpu_device_prepare(Device *self, const Program *program)
+{
+    (void)self;
+    return cpu_prepare(program);
+}
+
+static Status
+cpu_device_run_prepared(Device *self, const Prepared *prepared, char *const *in, char *const *out,
+                        char *const *sums)
+{
+    (void)self;
+    return cpu_run_prepared(prepared, in, out, sums);
+}
+
+static void
+cpu_device_release(Device *self, Prepared *prepared)
+{
+    (void)self;
+    cpu_release(prepared);
+}
+
 typedef Status (*PrimitiveFn)(const Call *call);
 
 static const PrimitiveFn primitives[OP_COUNT - OP_ELEMENTWISE_COUNT] = {
@@ -90,6 +112,9 @@ static Device device = {
     .from_host = cpu_from_host,
     .wait = cpu_wait,
     .run_program = cpu_device_program,
+    .prepare = cpu_device_prepare,
+    .run_prepared = cpu_device_run_prepared,
+    .release = cpu_device_release,
     .run_primitive = cpu_device_primitive,
     .supports = cpu_supports,
 };

@@ -14,6 +14,12 @@
 
 /* Runs a program; see backend.h. */
 Status cpu_run_program(const Program *program);
+/* The same in two steps; see array/device.h. */
+typedef struct Prepared Prepared;
+Prepared *cpu_prepare(const Program *program);
+Status cpu_run_prepared(const Prepared *prepared, char *const *in, char *const *out,
+                        char *const *sums);
+void cpu_release(Prepared *prepared);
 
 /* The kernel of a row, also where backend_cpu_kernel gives NULL because the loop may fail. */
 BlockKernel cpu_row_kernel(OpCode op, DType loop);

@@ -1,11 +1,12 @@
-/* backend/cpu/program.c -- the block interpreter: runs elementwise programs block by block.
+/* backend/cpu/program.c -- elementwise programs over whole arrays, prepared once and run often.
  *
- * A block of up to 512 elements goes through all instructions before the next one is touched,
- * so values between instructions stay in the cache. Values that are one element for all
- * indices are computed once and kept out of the vector stream. A program of one instruction on
+ * Preparing finds how operands are walked and compiles the instructions for blocks (block.h); a
+ * run binds pointers and goes through the blocks, on all threads if that pays. Sums are taken in
+ * chunks whose results are merged in the order of base/sums.h. A program of one instruction on
  * contiguous memory calls its kernel on the memory itself.
  */
 #include "backend/cpu/access.h"
+#include "backend/cpu/block.h"
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/kernels/reduce.h"
 #include "base/mem.h"
@@ -15,374 +16,111 @@
 #include <string.h>
 
 enum {
-    SMALL_ACCESSES = 4,            /* operands planned without allocation: one row */
-    SHORT_RUN = 32,                /* shorter runs are gathered into full blocks */
-    NANOSECONDS_PER_TASK = 20000,  /* work that pays for waking a thread */
-    NO_SLOT = -1
+    SMALL_ACCESSES = 4,           /* operands planned without allocation: one row */
+    SMALL_BYTES = 16384,          /* scratch that a run finds on the stack */
+    SHORT_RUN = 32,               /* shorter runs are gathered into full blocks */
+    NANOSECONDS_PER_TASK = 20000, /* work that pays for waking a thread */
 };
 
-typedef struct Register {
-    uint8_t dtype;
-    bool uniform;     /* one element for all indices */
-    int16_t slot;     /* scratch block, or NO_SLOT */
-    int16_t direct;   /* contiguous output that is computed in place, or NO_SLOT */
-} Register;
+/* How the elements of an operand in one block are reached. */
+typedef enum Reach {
+    REACH_UNIFORM,    /* one element for all blocks */
+    REACH_BLOCKWISE,  /* one element for each run of blocks */
+    REACH_CONTIGUOUS, /* where they lie */
+    REACH_RUN,        /* where they lie, the offset being that of an index */
+    REACH_COPIED      /* copied from and to a buffer */
+} Reach;
+
+struct Prepared {
+    size_t bytes; /* of this block of memory, which holds the arrays too */
+    Program program;
+    BlockCode *code; /* NULL for plain programs */
+    BlockKernel plain;
+    int64_t n;
+    int64_t run_length; /* blocks do not cross multiples of it */
+    int64_t grain;
+    Access *access; /* inputs, then outputs; their pointers come with each run */
+    uint8_t *reach;
+    bool blockwise;      /* some input changes from run to run of blocks */
+    int64_t frame_bytes; /* of one thread */
+};
 
 typedef struct Run {
-    const Program *program;
-    int64_t n;
-    int64_t run_length;      /* blocks do not cross multiples of it */
-    Access *access;          /* inputs, then outputs */
-    BlockKernel *kernels;    /* by instruction */
-    Register *registers;
-    int nregisters;
-    int nslots;
-    int64_t slot_bytes;
-    char *scratch;           /* nslots blocks for each thread */
-    char *parts;             /* of each sum, the results of its chunks */
-    int64_t chunks;
+    const Prepared *prepared;
+    char *const *in, *const *out, *const *sums;
+    bool staged;   /* outputs must not be written before a block's inputs are read */
+    char *scratch; /* frame_bytes for each thread */
+    char *parts;   /* of each sum, the results of its chunks */
     atomic_int negative_power;
 } Run;
 
-enum { SUM_BYTES = 16 }; /* room for one element of any dtype */
+/* ---- plain programs ---- */
 
-static BlockKernel
-instruction_kernel(const Instruction *in, const Register *registers)
-{
-    if (in->op == OP_cast) {
-        return cpu_cast_kernel(registers[in->in[0]].dtype, in->out_dtype);
-    }
-    if (in->loop == DT_u64 && in->nin == 2) {
-        const DType first = registers[in->in[0]].dtype, second = registers[in->in[1]].dtype;
-        if (first != second) {
-            return cpu_mixed_kernel((OpCode)in->op, first);
-        }
-    }
-    return cpu_row_kernel((OpCode)in->op, (DType)in->loop);
-}
-
-/* Dtypes and uniformity of all registers, and the kernels. */
-static Status
-plan_registers(Run *run)
-{
-    const Program *p = run->program;
-    for (int i = 0; i < p->nin; i++) {
-        run->registers[i] = (Register){(uint8_t)p->in[i].dtype, run->access[i].uniform, NO_SLOT,
-                                       NO_SLOT};
-    }
-    for (int k = 0; k < p->ninstructions; k++) {
-        const Instruction *in = &p->instructions[k];
-        bool uniform = true;
-        for (int i = 0; i < in->nin; i++) {
-            uniform = uniform && run->registers[in->in[i]].uniform;
-        }
-        run->registers[in->out] = (Register){in->out_dtype, uniform, NO_SLOT, NO_SLOT};
-        run->kernels[k] = instruction_kernel(in, run->registers);
-        if (run->kernels[k] == NULL) {
-            return err_set(ERR_TYPE, "%s: no loop for %s", op_info((OpCode)in->op)->name,
-                           dtype_info((DType)in->loop)->name);
-        }
-    }
-    return STATUS_OK;
-}
-
-/* Does an output lie where an input does? Then only the last instruction may write early. */
-static bool
-has_alias(const Program *p)
-{
-    for (int i = 0; i < p->nin; i++) {
-        for (int o = 0; o < p->nout; o++) {
-            if (p->in[i].data == p->out[o].data) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
-static void
-plan_direct_outputs(Run *run)
-{
-    const Program *p = run->program;
-    const bool alias = has_alias(p);
-    for (int o = 0; o < p->nout; o++) {
-        const int reg = p->out_registers[o];
-        Register *r = &run->registers[reg];
-        const bool value = reg >= p->nin && !r->uniform && r->direct == NO_SLOT;
-        const bool last = p->ninstructions > 0 && p->instructions[p->ninstructions - 1].out == reg;
-        if (value && run->access[p->nin + o].contiguous && (!alias || (last && p->nout == 1))) {
-            r->direct = (int16_t)o;
-        }
-    }
-}
-
-/* A scratch block for every register that needs one; blocks of dead values are used again. */
-static void
-plan_slots(Run *run, int16_t *last_use, int16_t *free_slots)
-{
-    const Program *p = run->program;
-    int nfree = 0;
-    for (int r = 0; r < run->nregisters; r++) {
-        last_use[r] = -1;
-    }
-    for (int k = 0; k < p->ninstructions; k++) {
-        for (int i = 0; i < p->instructions[k].nin; i++) {
-            last_use[p->instructions[k].in[i]] = (int16_t)k;
-        }
-    }
-    for (int o = 0; o < p->nout; o++) {
-        last_use[p->out_registers[o]] = INT16_MAX;
-    }
-    for (int i = 0; i < p->nin; i++) {
-        if (!run->access[i].contiguous && !run->access[i].uniform) {
-            run->registers[i].slot = (int16_t)run->nslots++;
-        }
-    }
-    for (int k = 0; k < p->ninstructions; k++) {
-        const Instruction *in = &p->instructions[k];
-        Register *r = &run->registers[in->out];
-        if (r->direct == NO_SLOT) {
-            r->slot = (int16_t)(nfree > 0 && !r->uniform ? free_slots[--nfree] : run->nslots++);
-        }
-        for (int i = 0; i < in->nin; i++) {
-            Register *dead = &run->registers[in->in[i]];
-            const bool value = in->in[i] >= p->nin && !dead->uniform && dead->slot != NO_SLOT;
-            if (value && last_use[in->in[i]] == k) {
-                free_slots[nfree++] = dead->slot;
-                last_use[in->in[i]] = -1; /* once, also when it is read twice */
-            }
-        }
-    }
-}
-
-/* Integer powers by negative exponents have no value. */
-static bool
-any_negative(DType dtype, const void *data, int64_t n)
-{
-    int any = 0;
-#define SCAN(name, type)                                                                           \
-    case DT_##name:                                                                                \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            any |= ((const type *)data)[i] < 0;                                                    \
-        }                                                                                          \
-        break;
-    switch (dtype) {
-        SCAN(i8, int8_t)
-        SCAN(i16, int16_t)
-        SCAN(i32, int32_t)
-        SCAN(i64, int64_t)
-    default:
-        break;
-    }
-#undef SCAN
-    return any != 0;
-}
-
-typedef struct Block {
-    int64_t at, n;
-    char *scratch;
-    const void *values[PROGRAM_MAX_REGISTERS];
-    bool uniform[PROGRAM_MAX_REGISTERS];
-} Block;
-
-static char *
-slot_data(const Run *run, const Block *block, int slot)
-{
-    return block->scratch + slot * run->slot_bytes;
-}
-
-static void
-run_instruction(Run *run, Block *block, int k)
-{
-    const Instruction *in = &run->program->instructions[k];
-    const Register *r = &run->registers[in->out];
-    const int64_t n = r->uniform ? 1 : block->n;
-    const void *args[3] = {NULL};
-    unsigned uniform = 0;
-    for (int i = 0; i < in->nin; i++) {
-        args[i] = block->values[in->in[i]];
-        uniform |= (unsigned)block->uniform[in->in[i]] << i;
-    }
-    if (in->op == OP_power && dtype_is_integer((DType)in->loop) &&
-        any_negative((DType)in->loop, args[1], (uniform & 2) != 0 ? 1 : n)) {
-        atomic_store(&run->negative_power, 1);
-        return;
-    }
+typedef struct Plain {
+    BlockKernel kernel;
+    int nin, out_size;
+    unsigned uniform;
+    const char *in[3];
+    int in_size[3];
     char *out;
-    if (r->direct != NO_SLOT) {
-        const Access *a = &run->access[run->program->nin + r->direct];
-        out = a->data + block->at * a->size;
-    } else {
-        out = slot_data(run, block, r->slot);
-    }
-    block->values[in->out] = out;
-    block->uniform[in->out] = r->uniform;
-    run->kernels[k](out, args, n, uniform);
-}
+} Plain;
 
-static void
-run_block(Run *run, Block *block)
-{
-    const Program *p = run->program;
-    for (int i = 0; i < p->nin; i++) {
-        const int slot = run->registers[i].slot;
-        void *scratch = slot == NO_SLOT ? NULL : slot_data(run, block, slot);
-        block->values[i] =
-            access_load(&run->access[i], block->at, block->n, scratch, &block->uniform[i]);
-    }
-    for (int k = 0; k < p->ninstructions; k++) {
-        if (!run->registers[p->instructions[k].out].uniform) {
-            run_instruction(run, block, k);
-        }
-    }
-    for (int o = 0; o < p->nout; o++) {
-        const int reg = p->out_registers[o];
-        if (run->registers[reg].direct != o) {
-            access_store(&run->access[p->nin + o], block->at, block->n, block->values[reg],
-                         block->uniform[reg]);
-        }
-    }
-}
-
-/* ---- sums ---- */
-
-typedef struct Accumulator {
-    _Alignas(64) char values[SUM_WIDTH * SUM_BYTES];
-} Accumulator;
-
-static const ReduceKernels *
-sum_kernels(const Run *run, int s)
-{
-    const int reg = run->program->sum_registers[s];
-    return cpu_reduce_kernels(REDUCE_SUM, (DType)run->registers[reg].dtype);
-}
-
-static char *
-sum_part(const Run *run, int s, int64_t chunk)
-{
-    const int reg = run->program->sum_registers[s];
-    return run->parts + s * run->chunks * SUM_BYTES +
-           chunk * dtype_size((DType)run->registers[reg].dtype);
-}
-
-/* The block's values into the accumulators, which belong to one chunk. */
-static void
-add_block(const Run *run, const Block *block, Accumulator *sums)
-{
-    _Alignas(64) char filled[ACCESS_BLOCK_BYTES];
-    const int64_t end = block->at + block->n;
-    for (int s = 0; s < run->program->nsum; s++) {
-        const ReduceKernels *kernels = sum_kernels(run, s);
-        const int reg = run->program->sum_registers[s];
-        const void *values = block->values[reg];
-        if (block->uniform[reg]) {
-            cpu_fill(filled, values, dtype_size((DType)run->registers[reg].dtype), block->n);
-            values = filled;
-        }
-        if (block->at % SUM_CHUNK == 0) {
-            kernels->start(sums[s].values, SUM_WIDTH, NULL);
-        }
-        kernels->add(sums[s].values, values, block->n);
-        if (end % SUM_CHUNK == 0 || end == run->n) {
-            kernels->fold(sums[s].values, sum_part(run, s, block->at / SUM_CHUNK));
-        }
-    }
-}
-
-static void
-merge_sums(const Run *run)
-{
-    for (int s = 0; s < run->program->nsum; s++) {
-        const int size = dtype_size((DType)run->program->sums[s].dtype);
-        cpu_merge_chunks(sum_kernels(run, s), sum_part(run, s, 0), size, 1, run->chunks);
-        memcpy(run->program->sums[s].data, sum_part(run, s, 0), (size_t)size);
-    }
-}
-
-static void
-run_range(void *ctx, int64_t begin, int64_t end, int thread)
-{
-    Run *const run = ctx;
-    const Program *p = run->program;
-    Accumulator sums[PROGRAM_MAX_SUMS];
-    Block block;
-    block.scratch = run->scratch + thread * run->nslots * run->slot_bytes;
-    block.at = begin;
-    block.n = 1;
-    for (int i = 0; i < p->nin; i++) {
-        block.values[i] = run->access[i].data;
-        block.uniform[i] = run->access[i].uniform;
-    }
-    for (int k = 0; k < p->ninstructions; k++) {
-        if (run->registers[p->instructions[k].out].uniform) {
-            run_instruction(run, &block, k);
-        }
-    }
-    while (block.at < end && atomic_load(&run->negative_power) == 0) {
-        block.n = end - block.at < ACCESS_BLOCK ? end - block.at : ACCESS_BLOCK;
-        const int64_t left = run->run_length - block.at % run->run_length;
-        block.n = left < block.n ? left : block.n;
-        if (p->nsum > 0) {
-            const int64_t in_chunk = SUM_CHUNK - block.at % SUM_CHUNK;
-            block.n = in_chunk < block.n ? in_chunk : block.n;
-        }
-        run_block(run, &block);
-        add_block(run, &block, sums);
-        block.at += block.n;
-    }
-}
-
-/* One instruction on contiguous memory. */
 static void
 run_plain(void *ctx, int64_t begin, int64_t end, int thread)
 {
-    Run *const run = ctx;
-    const Instruction *in = &run->program->instructions[0];
+    const Plain *plain = ctx;
     const void *args[3] = {NULL};
-    unsigned uniform = 0;
     (void)thread;
-    for (int i = 0; i < in->nin; i++) {
-        const Access *a = &run->access[in->in[i]];
-        args[i] = a->uniform ? a->data : a->data + begin * a->size;
-        uniform |= (unsigned)a->uniform << i;
+    for (int i = 0; i < plain->nin; i++) {
+        const bool uniform = (plain->uniform >> i & 1) != 0;
+        args[i] = uniform ? plain->in[i] : plain->in[i] + begin * plain->in_size[i];
     }
-    const Access *out = &run->access[run->program->nin];
-    run->kernels[0](out->data + begin * out->size, args, end - begin, uniform);
+    plain->kernel(plain->out + begin * plain->out_size, args, end - begin, plain->uniform);
 }
 
 static bool
-is_plain(const Run *run)
+is_plain(const Program *p, const Access *access)
 {
-    const Program *p = run->program;
-    if (p->ninstructions != 1 || p->nout != 1 || p->nsum != 0 || p->out_registers[0] != p->instructions[0].out ||
+    if (p->ninstructions != 1 || p->nout != 1 || p->nsum != 0 || p->nin > SMALL_ACCESSES - 1 ||
+        p->out_registers[0] != p->instructions[0].out || !access[p->nin].contiguous ||
         (p->instructions[0].op == OP_power && dtype_is_integer((DType)p->instructions[0].loop))) {
         return false;
     }
     for (int i = 0; i < p->nin; i++) {
-        if (!run->access[i].contiguous && !run->access[i].uniform) {
+        if (!access[i].contiguous && !access[i].uniform) {
             return false;
         }
     }
-    return run->access[p->nin].contiguous;
+    return true;
 }
 
-/* Elements of a task: a multiple of the block, at least what pays, and tasks of equal size. */
-static int64_t
-program_grain(const Run *run)
+static BlockKernel
+plain_kernel(const Program *p)
 {
-    const Program *p = run->program;
-    double nanoseconds = 0;
-    for (int k = 0; k < p->ninstructions; k++) {
-        const Instruction *in = &p->instructions[k];
-        const DType loop = in->op == OP_cast ? (DType)in->out_dtype : (DType)in->loop;
-        nanoseconds += (double)NANOSECONDS_PER_TASK /
-                       (double)backend_cpu_grain((OpCode)in->op, loop);
+    uint8_t dtypes[SMALL_ACCESSES];
+    for (int i = 0; i < p->nin; i++) {
+        dtypes[i] = (uint8_t)p->in[i].dtype;
     }
-    const int64_t least = nanoseconds > 0 ? (int64_t)(NANOSECONDS_PER_TASK / nanoseconds) : 16384;
-    const int64_t tasks = run->n / (least + 1) + 1;
-    const int64_t unit = p->nsum > 0 ? SUM_CHUNK : ACCESS_BLOCK; /* a chunk belongs to one task */
-    return (run->n / tasks / unit + 1) * unit;
+    return block_kernel(&p->instructions[0], dtypes);
 }
+
+static Status
+plain_run(const Program *p, BlockKernel kernel, const Access *access, char *const *in, char *out,
+          int64_t n, int64_t grain)
+{
+    const Instruction *only = &p->instructions[0];
+    Plain plain = {.kernel = kernel, .nin = only->nin, .out = out};
+    plain.out_size = access[p->nin].size;
+    for (int i = 0; i < only->nin; i++) {
+        const Access *a = &access[only->in[i]];
+        plain.in[i] = in[only->in[i]];
+        plain.in_size[i] = a->size;
+        plain.uniform |= (unsigned)a->uniform << i;
+    }
+    return pool_run(n, grain, run_plain, &plain);
+}
+
+/* ---- preparing ---- */
 
 /* Axes sorted by the first output's strides, largest first; false when they are so already. */
 static bool
@@ -412,101 +150,552 @@ sort_axes(const Program *p, int *order)
     return !sorted;
 }
 
-static void
-plan_access(Run *run)
+/* How the operands are walked; gives the length of runs that blocks do not cross. */
+static int64_t
+plan_access(const Program *p, int64_t n, Access *access)
 {
-    const Program *p = run->program;
     int axes[ARRAY_MAX_NDIM];
     const int *order = sort_axes(p, axes) ? axes : NULL;
-    run->run_length = run->n;
+    int64_t run_length = n;
     for (int i = 0; i < p->nin + p->nout; i++) {
-        Access *a = &run->access[i];
-        access_init(a, i < p->nin ? &p->in[i] : &p->out[i - p->nin], p->ndim, order);
-        const int64_t length = access_run(a, run->n);
-        run->run_length = length < run->run_length ? length : run->run_length;
-        run->slot_bytes = a->size > run->slot_bytes ? a->size : run->slot_bytes;
+        access_init(&access[i], i < p->nin ? &p->in[i] : &p->out[i - p->nin], p->ndim, order);
+        const int64_t length = access_run(&access[i], n);
+        run_length = length < run_length ? length : run_length;
     }
     /* accumulators take whole rounds of lanes */
-    if (run->run_length < SHORT_RUN || (p->nsum > 0 && run->run_length % SUM_WIDTH != 0)) {
-        run->run_length = run->n;
+    const bool rounds = p->nsum == 0 || run_length % SUM_WIDTH == 0;
+    return run_length < SHORT_RUN || !rounds ? n : run_length;
+}
+
+static Reach
+plan_reach(const Access *a, int64_t run_length, bool output)
+{
+    if (a->contiguous && (!a->uniform || output)) {
+        return REACH_CONTIGUOUS;
     }
+    if (a->uniform) {
+        return REACH_UNIFORM;
+    }
+    if (a->ndim == 0 || !a->aligned || a->shape[a->ndim - 1] % run_length != 0) {
+        return REACH_COPIED;
+    }
+    const int64_t stride = a->strides[a->ndim - 1];
+    if (stride == a->size) {
+        return REACH_RUN;
+    }
+    return stride == 0 && !output ? REACH_BLOCKWISE : REACH_COPIED;
+}
+
+/* Elements of a task: a multiple of the block, at least what pays, and tasks of equal size. */
+static int64_t
+program_grain(const Program *p, int64_t n)
+{
+    double nanoseconds = 0;
     for (int k = 0; k < p->ninstructions; k++) {
-        const int size = dtype_size((DType)p->instructions[k].out_dtype);
-        run->slot_bytes = size > run->slot_bytes ? size : run->slot_bytes;
+        const Instruction *in = &p->instructions[k];
+        const DType loop = in->op == OP_cast ? (DType)in->out_dtype : (DType)in->loop;
+        nanoseconds += (double)NANOSECONDS_PER_TASK /
+                       (double)backend_cpu_grain((OpCode)in->op, loop);
     }
-    run->slot_bytes *= ACCESS_BLOCK;
+    const int64_t least = nanoseconds > 0 ? (int64_t)(NANOSECONDS_PER_TASK / nanoseconds) : 16384;
+    const int64_t tasks = n / (least + 1) + 1;
+    const int64_t unit = p->nsum > 0 ? SUM_CHUNK : ACCESS_BLOCK; /* a chunk belongs to one task */
+    return (n / tasks / unit + 1) * unit;
+}
+
+static int64_t
+program_size(const Program *p)
+{
+    int64_t n = 1;
+    for (int d = 0; d < p->ndim; d++) {
+        n *= p->shape[d];
+    }
+    return n;
+}
+
+static size_t
+round_up(size_t n)
+{
+    return (n + BLOCK_ALIGNMENT - 1) / BLOCK_ALIGNMENT * BLOCK_ALIGNMENT;
+}
+
+/* Where the arrays of a prepared program lie behind it. */
+typedef struct Layout {
+    size_t access, reach, operands, strides, instructions, registers, bytes;
+} Layout;
+
+static Layout
+plan_layout(const Program *p)
+{
+    const size_t moved = (size_t)(p->nin + p->nout), all = moved + (size_t)p->nsum;
+    Layout l = {.access = round_up(sizeof(Prepared))};
+    l.operands = round_up(l.access + moved * sizeof(Access));
+    l.strides = round_up(l.operands + all * sizeof(Operand));
+    l.instructions = round_up(l.strides + (moved + 1) * (size_t)p->ndim * sizeof(int64_t));
+    l.registers =
+        round_up(l.instructions + (size_t)p->ninstructions * sizeof(Instruction));
+    l.reach = l.registers + (size_t)(p->nout + p->nsum) * sizeof(uint16_t);
+    l.bytes = l.reach + moved;
+    return l;
+}
+
+static void
+copy_operands(Operand *to, const Operand *from, int count, const Program *p, const int64_t *shape,
+              int64_t **strides)
+{
+    for (int i = 0; i < count; i++) {
+        to[i] = from[i];
+        to[i].ndim = p->ndim;
+        to[i].shape = shape;
+        memcpy(*strides, from[i].strides, (size_t)p->ndim * sizeof(int64_t));
+        to[i].strides = *strides;
+        *strides += p->ndim;
+    }
+}
+
+/* The program with all it points to, so that it can be planned again. */
+static void
+copy_program(Prepared *prepared, const Program *p, Layout l)
+{
+    char *memory = (char *)prepared;
+    Operand *operands = (Operand *)(memory + l.operands);
+    int64_t *shape = (int64_t *)(memory + l.strides);
+    int64_t *strides = shape + p->ndim;
+    uint16_t *registers = (uint16_t *)(memory + l.registers);
+    Instruction *instructions = (Instruction *)(memory + l.instructions);
+    Program *copy = &prepared->program;
+    *copy = *p;
+    memcpy(shape, p->shape, (size_t)p->ndim * sizeof(int64_t));
+    memcpy(instructions, p->instructions, (size_t)p->ninstructions * sizeof(Instruction));
+    copy_operands(operands, p->in, p->nin, p, shape, &strides);
+    copy_operands(operands + p->nin, p->out, p->nout, p, shape, &strides);
+    memcpy(operands + p->nin + p->nout, p->sums, (size_t)p->nsum * sizeof(Operand));
+    memcpy(registers, p->out_registers, (size_t)p->nout * sizeof(uint16_t));
+    memcpy(registers + p->nout, p->sum_registers, (size_t)p->nsum * sizeof(uint16_t));
+    copy->shape = shape;
+    copy->instructions = instructions;
+    copy->in = operands;
+    copy->out = operands + p->nin;
+    copy->sums = operands + p->nin + p->nout;
+    copy->out_registers = registers;
+    copy->sum_registers = registers + p->nout;
+}
+
+/* Does an output lie where an input does? */
+static bool
+has_alias(const Program *p)
+{
+    for (int i = 0; i < p->nin; i++) {
+        for (int o = 0; o < p->nout; o++) {
+            if (p->in[i].data == p->out[o].data && p->in[i].data != NULL) {
+                return true;
+            }
+        }
+    }
+    return false;
 }
 
 static Status
-run_planned(Run *run, int16_t *last_use, int16_t *free_slots)
+compile_blocks(Prepared *prepared, int64_t lanes)
 {
-    _Alignas(64) char small_scratch[SMALL_ACCESSES * ACCESS_BLOCK_BYTES];
-    plan_access(run);
-    if (plan_registers(run) != STATUS_OK) {
+    const Program *p = &prepared->program;
+    uint8_t dtypes[PROGRAM_MAX_REGISTERS];
+    bool uniform[PROGRAM_MAX_REGISTERS];
+    if (p->nin > PROGRAM_MAX_REGISTERS) {
+        return err_set(ERR_RUNTIME, "program: too many inputs");
+    }
+    for (int i = 0; i < p->nin; i++) {
+        dtypes[i] = (uint8_t)p->in[i].dtype;
+        uniform[i] = prepared->reach[i] <= REACH_BLOCKWISE;
+    }
+    const BlockSpec spec = {.nin = p->nin,
+                            .ninstructions = p->ninstructions,
+                            .nout = p->nout,
+                            .nsum = p->nsum,
+                            .in_dtypes = dtypes,
+                            .in_uniform = uniform,
+                            .instructions = p->instructions,
+                            .out_registers = p->out_registers,
+                            .sum_registers = p->sum_registers,
+                            .lanes = lanes,
+                            .in_place = has_alias(p)};
+    prepared->code = block_compile(&spec);
+    return prepared->code == NULL ? STATUS_ERROR : STATUS_OK;
+}
+
+/* Bytes of one buffer of a copied operand. */
+static int64_t
+buffer_bytes(const Prepared *prepared)
+{
+    const int64_t lanes = prepared->n < BLOCK_LANES ? prepared->n : BLOCK_LANES;
+    return (int64_t)round_up((size_t)(lanes * BLOCK_ELEMENT_BYTES));
+}
+
+static Status
+plan_blocks(Prepared *prepared)
+{
+    const Program *p = &prepared->program;
+    const int64_t n = prepared->n, lanes = n < BLOCK_LANES ? n : BLOCK_LANES;
+    const int operands = p->nin + p->nout;
+    int copied = 0;
+    for (int i = 0; i < operands; i++) {
+        const Reach reach = plan_reach(&prepared->access[i], prepared->run_length, i >= p->nin);
+        prepared->reach[i] = (uint8_t)reach;
+        prepared->blockwise = prepared->blockwise || reach == REACH_BLOCKWISE;
+        copied += i < p->nin && reach == REACH_COPIED;
+    }
+    if (compile_blocks(prepared, lanes) != STATUS_OK) {
         return STATUS_ERROR;
     }
-    const int64_t grain = program_grain(run);
-    if (is_plain(run)) {
-        return pool_run(run->n, grain, run_plain, run);
+    prepared->frame_bytes = block_scratch_bytes(prepared->code) +
+                            (int64_t)round_up((size_t)operands * sizeof(void *)) +
+                            (copied + p->nout) * buffer_bytes(prepared) +
+                            (int64_t)p->nsum * BLOCK_SUM_BYTES;
+    return STATUS_OK;
+}
+
+Prepared *
+cpu_prepare(const Program *program)
+{
+    const Layout layout = plan_layout(program);
+    char *memory = mem_new(layout.bytes);
+    if (memory == NULL) {
+        return NULL;
     }
-    plan_direct_outputs(run);
-    plan_slots(run, last_use, free_slots);
-    const int64_t threads = run->n > grain ? pool_size() : 1;
-    run->chunks = sums_chunks(run->n);
-    const int64_t sum_bytes = run->program->nsum * run->chunks * SUM_BYTES;
-    run->parts = sum_bytes > 0 ? mem_new((size_t)sum_bytes) : NULL;
-    if (sum_bytes > 0 && run->parts == NULL) {
+    Prepared *prepared = (Prepared *)memory;
+    memset(prepared, 0, sizeof *prepared);
+    prepared->bytes = layout.bytes;
+    prepared->access = (Access *)(memory + layout.access);
+    prepared->reach = (uint8_t *)(memory + layout.reach);
+    copy_program(prepared, program, layout);
+    const Program *p = &prepared->program;
+    prepared->n = program_size(p);
+    if (prepared->n == 0) {
+        return prepared;
+    }
+    prepared->run_length = plan_access(p, prepared->n, prepared->access);
+    prepared->grain = program_grain(p, prepared->n);
+    if (is_plain(p, prepared->access)) {
+        prepared->plain = plain_kernel(p);
+        if (prepared->plain != NULL) {
+            return prepared;
+        }
+    } else if (plan_blocks(prepared) == STATUS_OK) {
+        return prepared;
+    }
+    cpu_release(prepared);
+    return NULL;
+}
+
+void
+cpu_release(Prepared *prepared)
+{
+    if (prepared != NULL) {
+        block_free(prepared->code);
+        mem_free(prepared, prepared->bytes);
+    }
+}
+
+/* ---- running ---- */
+
+/* One thread's memory: what a block works on. */
+typedef struct Thread {
+    BlockFrame frame;
+    char **in, **out;
+    char *buffers;
+} Thread;
+
+static Thread
+thread_memory(const Run *run, int thread)
+{
+    const Prepared *prepared = run->prepared;
+    const Program *p = &prepared->program;
+    char *memory = run->scratch + thread * prepared->frame_bytes;
+    Thread t;
+    t.frame.scratch = memory;
+    memory += block_scratch_bytes(prepared->code);
+    t.frame.sums = memory;
+    memory += (int64_t)p->nsum * BLOCK_SUM_BYTES;
+    t.in = (char **)memory;
+    t.out = t.in + p->nin;
+    t.frame.in = (const void *const *)t.in;
+    t.frame.out = (void *const *)t.out;
+    t.buffers = memory + round_up((size_t)(p->nin + p->nout) * sizeof(void *));
+    return t;
+}
+
+static void
+bind_operand(const Run *run, int i, int64_t at, int64_t n, char **pointer, char **buffer)
+{
+    const Prepared *prepared = run->prepared;
+    const int nin = prepared->program.nin;
+    const Access *a = &prepared->access[i];
+    char *const data = i < nin ? run->in[i] : run->out[i - nin];
+    switch ((Reach)prepared->reach[i]) {
+    case REACH_UNIFORM:
+        *pointer = data;
+        break;
+    case REACH_CONTIGUOUS:
+        *pointer = data + at * a->size;
+        break;
+    case REACH_BLOCKWISE:
+    case REACH_RUN:
+        *pointer = data + access_offset(a, at);
+        break;
+    case REACH_COPIED:
+        *pointer = i < nin ? (char *)(uintptr_t)access_gather(a, data, at, n, *buffer) : *buffer;
+        *buffer += buffer_bytes(prepared);
+        break;
+    }
+}
+
+static void
+run_block(Run *run, const Thread *t, int64_t at, int64_t n)
+{
+    const Prepared *prepared = run->prepared;
+    const Program *p = &prepared->program;
+    char *buffer = t->buffers;
+    for (int i = 0; i < p->nin; i++) {
+        bind_operand(run, i, at, n, &t->in[i], &buffer);
+    }
+    for (int o = 0; o < p->nout; o++) {
+        if (run->staged) {
+            t->out[o] = buffer;
+            buffer += buffer_bytes(prepared);
+        } else {
+            bind_operand(run, p->nin + o, at, n, &t->out[o], &buffer);
+        }
+    }
+    const bool first = prepared->blockwise && at % prepared->run_length == 0;
+    if ((first && !block_prologue(prepared->code, &t->frame)) ||
+        !block_run(prepared->code, &t->frame, n)) {
+        atomic_store(&run->negative_power, 1);
+        return;
+    }
+    for (int o = 0; o < p->nout; o++) {
+        if (run->staged || prepared->reach[p->nin + o] == REACH_COPIED) {
+            access_scatter(&prepared->access[p->nin + o], run->out[o], at, n, t->out[o]);
+        }
+    }
+}
+
+static char *
+sum_part(const Run *run, int s, int64_t chunk)
+{
+    const int64_t chunks = sums_chunks(run->prepared->n);
+    return run->parts + s * chunks * BLOCK_ELEMENT_BYTES +
+           chunk * dtype_size(run->prepared->program.sums[s].dtype);
+}
+
+/* The prologue with the inputs of the block at `at`, for ranges that begin amid a run. */
+static bool
+first_prologue(const Run *run, const Thread *t, int64_t at)
+{
+    for (int i = 0; i < run->prepared->program.nin; i++) {
+        char *none = NULL;
+        if (run->prepared->reach[i] <= REACH_BLOCKWISE) {
+            bind_operand(run, i, at, 0, &t->in[i], &none);
+        }
+    }
+    return block_prologue(run->prepared->code, &t->frame);
+}
+
+static void
+run_range(void *ctx, int64_t begin, int64_t end, int thread)
+{
+    Run *const run = ctx;
+    const Prepared *prepared = run->prepared;
+    const int nsum = prepared->program.nsum;
+    const Thread t = thread_memory(run, thread);
+    if (!first_prologue(run, &t, begin)) {
+        atomic_store(&run->negative_power, 1);
+        return;
+    }
+    for (int64_t at = begin, n; at < end && atomic_load(&run->negative_power) == 0; at += n) {
+        const int64_t left = prepared->run_length - at % prepared->run_length;
+        n = end - at < BLOCK_LANES ? end - at : BLOCK_LANES;
+        n = left < n ? left : n;
+        if (nsum == 0) {
+            run_block(run, &t, at, n);
+            continue;
+        }
+        const int64_t in_chunk = SUM_CHUNK - at % SUM_CHUNK;
+        n = in_chunk < n ? in_chunk : n;
+        if (in_chunk == SUM_CHUNK) {
+            block_sums_start(prepared->code, t.frame.sums);
+        }
+        run_block(run, &t, at, n);
+        if (n == in_chunk || at + n == prepared->n) {
+            for (int s = 0; s < nsum; s++) {
+                block_sum_fold(prepared->code, t.frame.sums, s, sum_part(run, s, at / SUM_CHUNK));
+            }
+        }
+    }
+}
+
+static void
+merge_sums(const Run *run)
+{
+    const Program *p = &run->prepared->program;
+    const int64_t chunks = sums_chunks(run->prepared->n);
+    for (int s = 0; s < p->nsum; s++) {
+        const DType dtype = p->sums[s].dtype;
+        const int size = dtype_size(dtype);
+        if (chunks > 1) {
+            cpu_merge_chunks(cpu_reduce_kernels(REDUCE_SUM, dtype), sum_part(run, s, 0), size, 1,
+                             chunks);
+        }
+        memcpy(run->sums[s], sum_part(run, s, 0), (size_t)size);
+    }
+}
+
+static Status
+run_blocks(Run *run)
+{
+    _Alignas(BLOCK_ALIGNMENT) char small[SMALL_BYTES];
+    const Prepared *prepared = run->prepared;
+    const int64_t n = prepared->n;
+    const int64_t threads = n > prepared->grain ? pool_size() : 1;
+    const int64_t frames = threads * prepared->frame_bytes;
+    const int64_t parts = prepared->program.nsum * sums_chunks(n) * BLOCK_ELEMENT_BYTES;
+    const size_t bytes = (size_t)(frames + parts);
+    run->scratch = bytes <= sizeof small ? small : mem_new(bytes);
+    if (run->scratch == NULL) {
         return STATUS_ERROR;
     }
-    const int64_t bytes = threads * run->nslots * run->slot_bytes;
-    const bool small = bytes <= (int64_t)sizeof small_scratch;
-    run->scratch = small ? small_scratch : mem_new((size_t)bytes);
-    Status status = run->scratch == NULL ? STATUS_ERROR
-                                         : pool_run(run->n, grain, run_range, run);
+    run->parts = run->scratch + frames;
+    Status status = pool_run(n, prepared->grain, run_range, run);
+    if (status == STATUS_OK && run->negative_power != 0) {
+        status = block_power_error();
+    }
     if (status == STATUS_OK) {
         merge_sums(run);
     }
-    mem_free(run->parts, (size_t)sum_bytes);
-    if (!small) {
-        mem_free(run->scratch, (size_t)bytes);
-    }
-    if (status == STATUS_OK && run->negative_power != 0) {
-        status = err_set(ERR_VALUE, "Integers to negative integer powers are not allowed.");
+    if (run->scratch != small) {
+        mem_free(run->scratch, bytes);
     }
     return status;
+}
+
+/* Are the pointers aligned as the plan supposes? */
+static bool
+fits_plan(const Access *access, char *const *pointers, int count)
+{
+    for (int i = 0; i < count; i++) {
+        const int size = access[i].size > 8 ? 8 : access[i].size;
+        if (access[i].aligned && ((uintptr_t)pointers[i] & (uintptr_t)(size - 1)) != 0) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+is_aliased(const Program *p, char *const *in, char *const *out)
+{
+    for (int o = 0; o < p->nout; o++) {
+        for (int i = 0; i < p->nin; i++) {
+            if (in[i] == out[o]) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+/* Plan anew for these pointers, once. */
+static Status
+run_unprepared(const Prepared *prepared, char *const *in, char *const *out, char *const *sums)
+{
+    Program program = prepared->program;
+    Operand *operands = (Operand *)(uintptr_t)program.in;
+    const int count = program.nin + program.nout + program.nsum;
+    Operand *copy = mem_new_array(count, sizeof(Operand));
+    if (copy == NULL) {
+        return STATUS_ERROR;
+    }
+    for (int i = 0; i < count; i++) {
+        const int o = i - program.nin, s = o - program.nout;
+        copy[i] = operands[i];
+        copy[i].data = o < 0 ? in[i] : s < 0 ? out[o] : sums[s];
+    }
+    program.in = copy;
+    program.out = copy + program.nin;
+    program.sums = copy + program.nin + program.nout;
+    const Status status = cpu_run_program(&program);
+    mem_free(copy, (size_t)count * sizeof(Operand));
+    return status;
+}
+
+Status
+cpu_run_prepared(const Prepared *prepared, char *const *in, char *const *out, char *const *sums)
+{
+    const Program *p = &prepared->program;
+    if (prepared->n == 0) {
+        for (int s = 0; s < p->nsum; s++) {
+            memset(sums[s], 0, (size_t)dtype_size(p->sums[s].dtype));
+        }
+        return STATUS_OK;
+    }
+    if (!fits_plan(prepared->access, in, p->nin) ||
+        !fits_plan(prepared->access + p->nin, out, p->nout)) {
+        return run_unprepared(prepared, in, out, sums);
+    }
+    if (prepared->plain != NULL) {
+        return plain_run(p, prepared->plain, prepared->access, in, out[0], prepared->n,
+                         prepared->grain);
+    }
+    Run run = {.prepared = prepared, .in = in, .out = out, .sums = sums};
+    run.staged = !block_is_in_place(prepared->code) && is_aliased(p, in, out);
+    return run_blocks(&run);
+}
+
+/* Programs of one instruction, as eager mode runs them: without allocation. *done tells whether
+ * this was one. */
+static Status
+run_row(const Program *p, bool *done)
+{
+    Access access[SMALL_ACCESSES];
+    char *in[SMALL_ACCESSES];
+    *done = false;
+    if (p->ninstructions != 1 || p->nin + p->nout > SMALL_ACCESSES) {
+        return STATUS_OK;
+    }
+    const int64_t n = program_size(p);
+    plan_access(p, n, access);
+    if (n == 0 || !is_plain(p, access)) {
+        return STATUS_OK;
+    }
+    *done = true;
+    for (int i = 0; i < p->nin; i++) {
+        in[i] = p->in[i].data;
+    }
+    const BlockKernel kernel = plain_kernel(p);
+    return kernel == NULL ? STATUS_ERROR
+                          : plain_run(p, kernel, access, in, p->out[0].data, n,
+                                      program_grain(p, n));
 }
 
 Status
 cpu_run_program(const Program *program)
 {
-    Run run = {.program = program, .n = 1, .nregisters = program->nin + program->ninstructions};
-    for (int d = 0; d < program->ndim; d++) {
-        run.n *= program->shape[d];
+    bool done;
+    Status status = run_row(program, &done);
+    if (done || status != STATUS_OK) {
+        return status;
     }
-    if (run.n == 0) {
-        return STATUS_OK;
+    Prepared *prepared = cpu_prepare(program);
+    const int count = program->nin + program->nout + program->nsum;
+    char **pointers = prepared == NULL ? NULL : mem_new_array(count, sizeof(char *));
+    status = STATUS_ERROR;
+    if (pointers != NULL) {
+        for (int i = 0; i < count; i++) {
+            pointers[i] = prepared->program.in[i].data; /* all operands lie in one array */
+        }
+        status = cpu_run_prepared(prepared, pointers, pointers + program->nin,
+                                  pointers + program->nin + program->nout);
     }
-    for (int k = 0; k < program->ninstructions; k++) {
-        const int reg = program->instructions[k].out;
-        run.nregisters = reg >= run.nregisters ? reg + 1 : run.nregisters;
-    }
-    if (run.nregisters > PROGRAM_MAX_REGISTERS) {
-        return err_set(ERR_RUNTIME, "program: too many registers");
-    }
-    Register registers[PROGRAM_MAX_REGISTERS];
-    BlockKernel kernels[PROGRAM_MAX_REGISTERS];
-    int16_t last_use[PROGRAM_MAX_REGISTERS], free_slots[PROGRAM_MAX_REGISTERS];
-    Access small[SMALL_ACCESSES];
-    const int64_t count = program->nin + program->nout;
-    run.registers = registers;
-    run.kernels = kernels;
-    run.access = count <= SMALL_ACCESSES ? small : mem_new_array(count, sizeof(Access));
-    if (run.access == NULL) {
-        return STATUS_ERROR;
-    }
-    const Status status = run_planned(&run, last_use, free_slots);
-    if (count > SMALL_ACCESSES) {
-        mem_free(run.access, (size_t)count * sizeof(Access));
-    }
+    mem_free(pointers, (size_t)count * sizeof(char *));
+    cpu_release(prepared);
     return status;
 }

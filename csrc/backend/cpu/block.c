@@ -1,0 +1,501 @@
+/* backend/cpu/block.c -- the block interpreter: a call of a kernel for each instruction.
+ *
+ * Values between instructions lie in slots of the scratch memory, small enough that all live
+ * ones stay in the cache; slots of dead values are used again. Which kernel runs, where its
+ * values lie, and which instructions are uniform is found once, when the block is compiled.
+ */
+#include "backend/cpu/block.h"
+
+#include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels/reduce.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+enum { NOWHERE = -1, STAYS = INT32_MAX };
+
+typedef struct Step {
+    BlockKernel kernel;
+    uint16_t out;
+    uint16_t in[3];
+    uint8_t uniform; /* bit i: input i is one element */
+    uint8_t exponent; /* dtype of a signed integer exponent, which must not be negative, or 0 */
+} Step;
+
+/* An output that no instruction writes in place. */
+typedef struct Copy {
+    uint16_t reg, out;
+    uint8_t size;
+    bool uniform;
+} Copy;
+
+typedef struct Sum {
+    const ReduceKernels *kernels;
+    uint16_t reg;
+    uint8_t size;
+    int32_t filled; /* where all lanes of a uniform register lie, or NOWHERE */
+} Sum;
+
+/* An output that its instruction writes. */
+typedef struct Direct {
+    uint16_t reg, out;
+} Direct;
+
+struct BlockCode {
+    size_t bytes; /* of this block of memory, which holds the arrays too */
+    int nin, nregisters, nsum;
+    int nprologue, nsteps, ncopies, ndirect;
+    bool in_place;
+    int64_t scratch_bytes;
+    Step *steps; /* the prologue's first */
+    Copy *copies;
+    Direct *direct;
+    Sum *sums;
+    int32_t *at; /* by register: its place in the scratch, or NOWHERE */
+};
+
+/* What is known of a register while the block is compiled. */
+typedef struct Register {
+    bool uniform, value; /* value: some instruction writes it */
+    bool direct;
+    int32_t last_use; /* number of the instruction, or STAYS */
+} Register;
+
+typedef struct Compiler {
+    const BlockSpec *spec;
+    BlockCode *code;
+    Register *registers;
+    uint8_t *dtypes; /* by register */
+    int32_t *free_slots;
+    int nfree, nslots;
+    int64_t cells, slot_bytes;
+} Compiler;
+
+BlockKernel
+block_kernel(const Instruction *in, const uint8_t *dtypes)
+{
+    BlockKernel kernel;
+    const DType first = (DType)dtypes[in->in[0]];
+    if (in->op == OP_cast) {
+        kernel = cpu_cast_kernel(first, (DType)in->out_dtype);
+    } else if (in->loop == DT_u64 && in->nin == 2 && first != (DType)dtypes[in->in[1]]) {
+        kernel = cpu_mixed_kernel((OpCode)in->op, first);
+    } else {
+        kernel = cpu_row_kernel((OpCode)in->op, (DType)in->loop);
+    }
+    return kernel != NULL ? kernel
+                          : err_null(ERR_TYPE, "%s: no loop for %s",
+                                     op_info((OpCode)in->op)->name,
+                                     dtype_info((DType)in->loop)->name);
+}
+
+/* Integer powers by negative exponents have no value. */
+static bool
+is_checked_power(const Instruction *in)
+{
+    return in->op == OP_power && (in->loop == DT_i8 || in->loop == DT_i16 ||
+                                  in->loop == DT_i32 || in->loop == DT_i64);
+}
+
+/* Dtypes, uniformity and last uses of all registers. */
+static void
+compile_registers(Compiler *c)
+{
+    const BlockSpec *spec = c->spec;
+    for (int i = 0; i < spec->nin; i++) {
+        c->dtypes[i] = spec->in_dtypes[i];
+        c->registers[i].uniform = spec->in_uniform[i];
+    }
+    for (int k = 0; k < spec->ninstructions; k++) {
+        const Instruction *in = &spec->instructions[k];
+        bool uniform = true;
+        for (int i = 0; i < in->nin; i++) {
+            uniform = uniform && c->registers[in->in[i]].uniform;
+            c->registers[in->in[i]].last_use = k;
+        }
+        c->dtypes[in->out] = in->out_dtype;
+        c->registers[in->out] = (Register){.uniform = uniform, .value = true, .last_use = k};
+    }
+    for (int o = 0; o < spec->nout; o++) {
+        c->registers[spec->out_registers[o]].last_use = STAYS;
+    }
+    for (int s = 0; s < spec->nsum; s++) {
+        c->registers[spec->sum_registers[s]].last_use = STAYS;
+    }
+}
+
+static Status
+compile_step(Compiler *c, const Instruction *in, Step *step)
+{
+    *step = (Step){.kernel = block_kernel(in, c->dtypes), .out = in->out};
+    if (step->kernel == NULL) {
+        return STATUS_ERROR;
+    }
+    for (int i = 0; i < in->nin; i++) {
+        step->in[i] = in->in[i];
+        step->uniform |= (uint8_t)(c->registers[in->in[i]].uniform << i);
+    }
+    if (c->registers[in->out].uniform) {
+        step->uniform = 0; /* a block of one lane */
+    }
+    step->exponent = is_checked_power(in) ? in->loop : 0;
+    return STATUS_OK;
+}
+
+/* Steps in order, those of the prologue first. */
+static Status
+compile_steps(Compiler *c)
+{
+    BlockCode *code = c->code;
+    for (int pass = 0; pass < 2; pass++) {
+        for (int k = 0; k < c->spec->ninstructions; k++) {
+            const Instruction *in = &c->spec->instructions[k];
+            if (c->registers[in->out].uniform == (pass == 0)) {
+                if (compile_step(c, in, &code->steps[code->nprologue + code->nsteps]) !=
+                    STATUS_OK) {
+                    return STATUS_ERROR;
+                }
+                *(pass == 0 ? &code->nprologue : &code->nsteps) += 1;
+            }
+        }
+    }
+    return STATUS_OK;
+}
+
+/* The last instruction that reads a vector input: only results from there on may go where an
+ * input lies. */
+static int
+last_input_read(const Compiler *c)
+{
+    int last = -1;
+    for (int i = 0; i < c->spec->nin; i++) {
+        const Register *r = &c->registers[i];
+        last = !r->uniform && r->last_use > last ? r->last_use : last;
+    }
+    return last;
+}
+
+static void
+compile_outputs(Compiler *c)
+{
+    const BlockSpec *spec = c->spec;
+    BlockCode *code = c->code;
+    const int from = last_input_read(c);
+    bool early = false;
+    for (int o = 0; o < spec->nout; o++) {
+        const uint16_t reg = spec->out_registers[o];
+        Register *r = &c->registers[reg];
+        bool direct = r->value && !r->uniform && !r->direct;
+        int written = 0;
+        while (direct && spec->instructions[written].out != reg) {
+            written++;
+        }
+        if (direct && written < from) {
+            direct = !spec->in_place;
+            early = early || direct;
+        }
+        if (direct) {
+            r->direct = true;
+            code->direct[code->ndirect++] = (Direct){reg, (uint16_t)o};
+            continue;
+        }
+        code->copies[code->ncopies++] = (Copy){reg, (uint16_t)o,
+                                               (uint8_t)dtype_size((DType)c->dtypes[reg]), r->uniform};
+    }
+    code->in_place = !early;
+}
+
+static int32_t
+new_slot(Compiler *c)
+{
+    return c->nfree > 0 ? c->free_slots[--c->nfree] : c->nslots++;
+}
+
+static void
+free_slots_after(Compiler *c, int k)
+{
+    const Instruction *in = &c->spec->instructions[k];
+    for (int i = 0; i < in->nin; i++) {
+        Register *dead = &c->registers[in->in[i]];
+        if (dead->value && !dead->uniform && !dead->direct && dead->last_use == k) {
+            c->free_slots[c->nfree++] = c->code->at[in->in[i]];
+            dead->last_use = -1; /* once, also when it is read twice */
+        }
+    }
+}
+
+/* A cell for every uniform value, a slot for every other that is not written to an output. Until
+ * all are known, places are numbers of cells and slots. */
+static void
+compile_places(Compiler *c)
+{
+    const BlockSpec *spec = c->spec;
+    BlockCode *code = c->code;
+    for (int r = 0; r < code->nregisters; r++) {
+        const int64_t size = dtype_size((DType)c->dtypes[r]);
+        const bool used = r < spec->nin || c->registers[r].value;
+        code->at[r] = NOWHERE;
+        c->slot_bytes = used && size > c->slot_bytes ? size : c->slot_bytes;
+    }
+    for (int k = 0; k < spec->ninstructions; k++) {
+        const uint16_t out = spec->instructions[k].out;
+        if (c->registers[out].uniform) {
+            code->at[out] = (int32_t)c->cells++;
+        } else if (!c->registers[out].direct) {
+            code->at[out] = new_slot(c);
+        }
+        free_slots_after(c, k);
+    }
+}
+
+static int64_t
+round_up(int64_t n, int64_t unit)
+{
+    return (n + unit - 1) / unit * unit;
+}
+
+/* The scratch: pointers to all registers, cells, slots. */
+static void
+compile_layout(Compiler *c)
+{
+    const BlockSpec *spec = c->spec;
+    BlockCode *code = c->code;
+    const int64_t lanes = spec->lanes == 0 ? BLOCK_LANES : spec->lanes;
+    const int64_t slot = round_up(c->slot_bytes * lanes, BLOCK_ALIGNMENT);
+    const int64_t cells = round_up(code->nregisters * (int64_t)sizeof(void *), BLOCK_ALIGNMENT);
+    const int64_t slots = round_up(cells + c->cells * BLOCK_ELEMENT_BYTES, BLOCK_ALIGNMENT);
+    for (int r = 0; r < code->nregisters; r++) {
+        if (code->at[r] != NOWHERE) {
+            code->at[r] = (int32_t)(c->registers[r].uniform
+                                        ? cells + code->at[r] * BLOCK_ELEMENT_BYTES
+                                        : slots + code->at[r] * slot);
+        }
+    }
+    for (int s = 0; s < spec->nsum; s++) {
+        const uint16_t reg = spec->sum_registers[s];
+        const DType dtype = (DType)c->dtypes[reg];
+        code->sums[s] = (Sum){cpu_reduce_kernels(REDUCE_SUM, dtype), reg,
+                              (uint8_t)dtype_size(dtype), NOWHERE};
+        if (c->registers[reg].uniform) {
+            code->sums[s].filled = (int32_t)(slots + c->nslots++ * slot);
+        }
+    }
+    code->scratch_bytes = slots + c->nslots * slot;
+}
+
+static int
+count_registers(const BlockSpec *spec)
+{
+    int count = spec->nin;
+    for (int k = 0; k < spec->ninstructions; k++) {
+        const int reg = spec->instructions[k].out;
+        count = reg >= count ? reg + 1 : count;
+    }
+    return count;
+}
+
+/* The block's memory with its arrays, all zero. */
+static BlockCode *
+new_code(const BlockSpec *spec, int nregisters)
+{
+    const size_t steps = round_up(sizeof(BlockCode), BLOCK_ALIGNMENT);
+    const size_t sums = steps + (size_t)spec->ninstructions * sizeof(Step);
+    const size_t copies = sums + (size_t)spec->nsum * sizeof(Sum);
+    const size_t direct = copies + (size_t)spec->nout * sizeof(Copy);
+    const size_t at = round_up(direct + (size_t)spec->nout * sizeof(Direct), BLOCK_ALIGNMENT);
+    const size_t bytes = at + (size_t)nregisters * sizeof(int32_t);
+    char *memory = mem_new_zeroed(bytes);
+    if (memory == NULL) {
+        return NULL;
+    }
+    BlockCode *code = (BlockCode *)memory;
+    code->bytes = bytes;
+    code->nin = spec->nin;
+    code->nregisters = nregisters;
+    code->nsum = spec->nsum;
+    code->steps = (Step *)(memory + steps);
+    code->sums = (Sum *)(memory + sums);
+    code->copies = (Copy *)(memory + copies);
+    code->direct = (Direct *)(memory + direct);
+    code->at = (int32_t *)(memory + at);
+    return code;
+}
+
+BlockCode *
+block_compile(const BlockSpec *spec)
+{
+    const int nregisters = count_registers(spec);
+    if (nregisters > PROGRAM_MAX_REGISTERS) {
+        return err_null(ERR_RUNTIME, "program: too many registers");
+    }
+    const size_t each = sizeof(Register) + sizeof(int32_t) + 1;
+    char *memory = mem_new_zeroed((size_t)nregisters * each);
+    BlockCode *code = memory == NULL ? NULL : new_code(spec, nregisters);
+    if (code != NULL) {
+        Compiler c = {.spec = spec, .code = code, .registers = (Register *)memory};
+        c.free_slots = (int32_t *)(memory + (size_t)nregisters * sizeof(Register));
+        c.dtypes = (uint8_t *)(c.free_slots + nregisters);
+        compile_registers(&c);
+        if (compile_steps(&c) != STATUS_OK) {
+            block_free(code);
+            code = NULL;
+        } else {
+            compile_outputs(&c);
+            compile_places(&c);
+            compile_layout(&c);
+        }
+    }
+    mem_free(memory, (size_t)nregisters * each);
+    return code;
+}
+
+void
+block_free(BlockCode *code)
+{
+    mem_free(code, code == NULL ? 0 : code->bytes);
+}
+
+int64_t
+block_scratch_bytes(const BlockCode *code)
+{
+    return code->scratch_bytes;
+}
+
+bool
+block_is_in_place(const BlockCode *code)
+{
+    return code->in_place;
+}
+
+Status
+block_power_error(void)
+{
+    return err_set(ERR_VALUE, "Integers to negative integer powers are not allowed.");
+}
+
+/* ---- running ---- */
+
+static bool
+any_negative(DType dtype, const void *data, int64_t n)
+{
+    int any = 0;
+#define SCAN(name, type)                                                                           \
+    case DT_##name:                                                                                \
+        for (int64_t i = 0; i < n; i++) {                                                          \
+            any |= ((const type *)data)[i] < 0;                                                    \
+        }                                                                                          \
+        break;
+    switch (dtype) {
+        SCAN(i8, int8_t)
+        SCAN(i16, int16_t)
+        SCAN(i32, int32_t)
+        SCAN(i64, int64_t)
+    default:
+        break;
+    }
+#undef SCAN
+    return any != 0;
+}
+
+static bool
+run_steps(const Step *steps, int count, char **values, int64_t n)
+{
+    for (const Step *s = steps; s < steps + count; s++) {
+        const void *args[3] = {values[s->in[0]], values[s->in[1]], values[s->in[2]]};
+        if (s->exponent != 0 &&
+            any_negative((DType)s->exponent, args[1], (s->uniform & 2) != 0 ? 1 : n)) {
+            return false;
+        }
+        s->kernel(values[s->out], args, n, s->uniform);
+    }
+    return true;
+}
+
+static void
+bind_inputs(const BlockCode *code, const BlockFrame *frame, char **values)
+{
+    memcpy(values, frame->in, (size_t)code->nin * sizeof(char *));
+}
+
+bool
+block_prologue(const BlockCode *code, const BlockFrame *frame)
+{
+    char *const scratch = frame->scratch;
+    char **const values = frame->scratch;
+    for (int r = code->nin; r < code->nregisters; r++) {
+        values[r] = scratch + code->at[r];
+    }
+    bind_inputs(code, frame, values);
+    if (!run_steps(code->steps, code->nprologue, values, 1)) {
+        return false;
+    }
+    for (int s = 0; s < code->nsum; s++) {
+        const Sum *sum = &code->sums[s];
+        if (sum->filled != NOWHERE) {
+            cpu_fill(scratch + sum->filled, values[sum->reg], sum->size, SUM_WIDTH);
+        }
+    }
+    return true;
+}
+
+/* All lanes of a uniform register are equal: a round of them serves for every round. */
+static void
+add_filled(const Sum *sum, void *accumulators, const void *filled, int64_t n)
+{
+    for (int64_t at = 0; at < n; at += SUM_WIDTH) {
+        sum->kernels->add(accumulators, filled, n - at < SUM_WIDTH ? n - at : SUM_WIDTH);
+    }
+}
+
+static void
+run_sums(const BlockCode *code, const BlockFrame *frame, char *const *values, int64_t n)
+{
+    for (int s = 0; s < code->nsum; s++) {
+        const Sum *sum = &code->sums[s];
+        char *accumulators = (char *)frame->sums + (int64_t)s * BLOCK_SUM_BYTES;
+        if (sum->filled != NOWHERE) {
+            add_filled(sum, accumulators, (char *)frame->scratch + sum->filled, n);
+        } else {
+            sum->kernels->add(accumulators, values[sum->reg], n);
+        }
+    }
+}
+
+bool
+block_run(const BlockCode *code, const BlockFrame *frame, int64_t n)
+{
+    char **const values = frame->scratch;
+    bind_inputs(code, frame, values);
+    for (int d = 0; d < code->ndirect; d++) {
+        values[code->direct[d].reg] = frame->out[code->direct[d].out];
+    }
+    if (!run_steps(code->steps + code->nprologue, code->nsteps, values, n)) {
+        return false;
+    }
+    run_sums(code, frame, values, n);
+    for (int c = 0; c < code->ncopies; c++) {
+        const Copy *copy = &code->copies[c];
+        if (copy->uniform) {
+            cpu_fill(frame->out[copy->out], values[copy->reg], copy->size, n);
+        } else {
+            memcpy(frame->out[copy->out], values[copy->reg], (size_t)(n * copy->size));
+        }
+    }
+    return true;
+}
+
+/* ---- sums ---- */
+
+void
+block_sums_start(const BlockCode *code, void *sums)
+{
+    for (int s = 0; s < code->nsum; s++) {
+        code->sums[s].kernels->start((char *)sums + (int64_t)s * BLOCK_SUM_BYTES, SUM_WIDTH, NULL);
+    }
+}
+
+void
+block_sum_fold(const BlockCode *code, void *sums, int s, void *out)
+{
+    code->sums[s].kernels->fold((char *)sums + (int64_t)s * BLOCK_SUM_BYTES, out);
+}
