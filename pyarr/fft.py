@@ -1,7 +1,8 @@
 """Discrete Fourier transforms, as numpy.fft; differentiable to any order.
 
-scipy.fft computes them, on as many threads as pyarr's own setting says. Single
-precision stays single. Padding to a longer length transforms only what is not padding.
+Padding is not transformed, nor is in derivatives what a slice throws away. Complex
+transforms of lengths without prime factors above 13 run in the core; scipy.fft computes
+the others. Single precision stays single.
 """
 
 import operator
@@ -38,22 +39,38 @@ def _scipy_norm(sign, norm):
     return "backward" if (norm == 2) == (sign > 0) else "forward"
 
 
+def _part(a, axis, n, first, keep):
+    """Elements first, first + 1, ... (mod n) of an axis; beyond its end zeros."""
+    at = (first + numpy.arange(keep)) % n
+    inside = at < a.shape[axis]
+    if inside.all() and first + keep <= n:
+        return a[along(axis, a.ndim, slice(first, first + keep))]
+    part = a.take(numpy.where(inside, at, 0), axis)
+    part[along(axis, a.ndim, ~inside)] = 0
+    return part
+
+
 def _host_c2c(params, z):
     from scipy import fft
 
-    sign, norm, _, *axes = params
-    transform = fft.fftn if sign < 0 else fft.ifftn
-    return transform(
-        z, axes=axes, norm=_scipy_norm(sign, norm), workers=_core.get_num_threads()
-    )
+    sign, norm, count, *rest = params
+    transform = fft.fft if sign < 0 else fft.ifft
+    norm, workers = _scipy_norm(sign, norm), _core.get_num_threads()
+    for i in range(0, 5 * count, 5):
+        axis, n, first, out_first, keep = rest[i : i + 5]
+        if first != 0:
+            z = _part(z, axis, n, -first % n, n)
+        z = transform(z, n, axis=axis, norm=norm, workers=workers)
+        z = _part(z, axis, n, out_first, keep)
+    return z
 
 
 def _host_r2c(params, x):
     from scipy import fft
 
-    sign, norm, axis = params
+    sign, norm, axis, n = params
     result = fft.rfft(
-        x, axis=axis, norm=_scipy_norm(-1, norm), workers=_core.get_num_threads()
+        x, n, axis=axis, norm=_scipy_norm(-1, norm), workers=_core.get_num_threads()
     )
     return result if sign < 0 else result.conj()
 
@@ -80,17 +97,9 @@ _register()
 # ---- lengths and axes ----
 
 
-def _fit(x, n, axis):
-    """x with length n along an axis: cut, or filled up with zeros at the end."""
-    size = x.shape[axis]
-    if n < size:
-        return x[along(axis, x.ndim, slice(0, n))]
-    if n == size:
-        return x
-    shape = tuple(n if i == axis else m for i, m in enumerate(x.shape))
-    padded = _core.zeros(shape, x.dtype)
-    padded[along(axis, x.ndim, slice(0, size))] = x
-    return padded
+def _cut(x, n, axis):
+    """At most n elements of an axis."""
+    return x[along(axis, x.ndim, slice(0, n))] if n < x.shape[axis] else x
 
 
 def _check_length(n):
@@ -132,33 +141,22 @@ def _real(a, name):
 
 
 def _transform(a, axes, sizes, sign, norm):
-    """c2c over axes: those cut first, those to be padded last, so that zeros cost
-    less.
-    """
+    """c2c over axes."""
     scale = _scale(norm, sign)
     if not axes:
         return a
     z = _complex(a)
-    if len(set(axes)) != len(
-        axes
-    ):  # repeated axes are transformed again, as numpy does
-        for one, n in reversed(list(zip(axes, sizes, strict=True))):
+    pairs = list(zip(axes, sizes, strict=True))
+    if len(set(axes)) != len(axes):
+        # repeated axes are transformed again, as numpy does
+        for one, n in reversed(pairs):
             z = _transform(z, [one], [n], sign, norm)
         return z
-    longer = []
-    for one, n in zip(axes, sizes, strict=True):
-        if n > z.shape[one]:
-            longer.append((one, n))
-        else:
-            z = _fit(z, n, one)
-    first = [one for one in axes if one not in dict(longer)]
-    if len(longer) == len(axes) == 1 or not first:
-        first = []
-    if first:
-        z = _core.apply("fft_c2c", z, params=(sign, scale, len(first), *sorted(first)))
-    for one, n in longer:
-        z = _core.apply("fft_c2c", _fit(z, n, one), params=(sign, scale, 1, one))
-    return z
+    params = [sign, scale, len(axes)]
+    for one, n in pairs:
+        z = _cut(z, n, one)
+        params += one, n, 0, 0, n
+    return _core.apply("fft_c2c", z, params=params)
 
 
 # ---- complex transforms ----
@@ -250,8 +248,8 @@ def rfft(a, n=None, axis=-1, norm=None, out=None):
     a = _real(a, "rfft")
     axis = axis_of(axis, a.ndim)
     n = _check_length(a.shape[axis] if n is None else n)
-    params = (-1, _scale(norm, -1), axis)
-    return finish(_core.apply("fft_r2c", _fit(a, n, axis), params=params), out)
+    params = (-1, _scale(norm, -1), axis, n)
+    return finish(_core.apply("fft_r2c", _cut(a, n, axis), params=params), out)
 
 
 def irfft(a, n=None, axis=-1, norm=None, out=None):
@@ -267,7 +265,7 @@ def irfft(a, n=None, axis=-1, norm=None, out=None):
     axis = axis_of(axis, a.ndim)
     n = _check_length(2 * (a.shape[axis] - 1) if n is None else n)
     params = (1, _scale(norm, 1), axis, n)
-    return finish(_core.apply("fft_c2r", _fit(a, n // 2 + 1, axis), params=params), out)
+    return finish(_core.apply("fft_c2r", _cut(a, n // 2 + 1, axis), params=params), out)
 
 
 def rfftn(a, s=None, axes=None, norm=None, out=None):

@@ -1,10 +1,15 @@
-"""Fourier transforms against numpy.fft; derivatives; padding."""
+"""Fourier transforms against numpy.fft; derivatives; padding; threads."""
 
+import threading
+
+import mpmath
 import numpy as np
 import pytest
+import scipy.fft
 from comparing import check_derivatives, compare, same
 
 import pyarr as pa
+from pyarr import _core
 
 RNG = np.random.default_rng(2)
 X = RNG.normal(size=(3, 4, 5))
@@ -85,17 +90,163 @@ def test_dispatch_and_out():
     same(out, np.fft.fft(V))
 
 
-def test_threads_do_not_change_results():
+# ---- the core's own transforms ----
+
+SIZES = [*range(1, 41), 49, 64, 65, 77, 121, 128, 143, 169, 243, 256, 343, 500, 512]
+SIZES += [625, 720, 1000, 1001, 1024, 2048, 2187, 4096, 67, 1009]
+
+
+def error_of(n, dtype, sign, lines=5):
+    """Largest error over the largest element, in units of eps log2(n)."""
+    rng = np.random.default_rng(n)
+    z = (rng.normal(size=(lines, n)) + 1j * rng.normal(size=(lines, n))).astype(dtype)
+    names = {-1: "fft", 1: "ifft"}
+    exact = getattr(scipy.fft, names[sign])(z.astype(np.clongdouble))
+    got = np.asarray(getattr(pa.fft, names[sign])(z))
+    assert got.dtype == dtype
+    error = np.abs(got - exact).max() / np.abs(exact).max()
+    return float(error / np.finfo(dtype).eps / np.log2(n + 1))
+
+
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+@pytest.mark.parametrize("sign", [-1, 1])
+def test_accuracy(dtype, sign):
+    assert max(error_of(n, dtype, sign) for n in SIZES) < 0.7
+
+
+@pytest.mark.parametrize("n", [12, 35, 64, 143])
+def test_accuracy_against_mpmath(n):
+    z = np.random.default_rng(n).normal(size=n)
+    got = np.asarray(pa.fft.fft(z))
+    with mpmath.workdps(40):
+        for k in range(n):
+            terms = [z[j] * mpmath.expjpi(-2 * mpmath.mpf(j * k) / n) for j in range(n)]
+            assert abs(got[k] - complex(mpmath.fsum(terms))) < 5e-16 * n
+
+
+@pytest.mark.parametrize("axis", [0, 1, 2])
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+def test_any_layout(axis, dtype):
+    rng = np.random.default_rng(axis)
+    for shape in [(3, 17, 20), (9, 8, 7), (1, 33, 2), (16, 5, 16), (2, 1, 1)]:
+        z = (rng.normal(size=shape) + 1j * rng.normal(size=shape)).astype(dtype)
+        layouts = [z, z.T, z[::-1, :, ::-1], z[:, ::2], z.swapaxes(0, 1), z[..., ::3]]
+        layouts.append(np.broadcast_to(z[:1], shape))
+        for x in layouts:
+            same(pa.fft.fft(pa.asarray(x), axis=axis), scipy.fft.fft(x, axis=axis))
+
+
+def windowed(z, sign, windows):
+    """What fft_c2c does, with the padding and the cuts written out."""
+    for axis, n, first, out_first, keep in windows:
+        z = np.moveaxis(z, axis, 0)
+        full = np.zeros((n, *z.shape[1:]), z.dtype)
+        full[(first + np.arange(len(z))) % n] = z
+        full = (np.fft.fft if sign < 0 else np.fft.ifft)(full, axis=0)
+        z = np.moveaxis(full[(out_first + np.arange(keep)) % n], 0, axis)
+    return z
+
+
+def random_window(rng, axis, size):
+    n = size + int(rng.choice([0, 1, 5, 30, 64 - size, 97 - size]))
+    first, out_first = (int(rng.integers(n)) for _ in range(2))
+    return axis, n, first, out_first, int(rng.integers(1, n + 1))
+
+
+@pytest.mark.parametrize("seed", range(60))
+def test_parts_of_padded_transforms(seed):
+    rng = np.random.default_rng(seed)
+    shape = tuple(int(n) for n in rng.integers(1, 24, size=3))
+    z = rng.normal(size=shape) + 1j * rng.normal(size=shape)
+    axes = rng.permutation(3)[: rng.integers(1, 4)]
+    windows = [random_window(rng, int(axis), shape[axis]) for axis in axes]
+    sign = int(rng.choice([-1, 1]))
+    params = [sign, 0 if sign < 0 else 2, len(windows), *sum(windows, ())]
+    whole = windowed(z, sign, windows)
+    same(_core.apply("fft_c2c", pa.asarray(z), params=params), whole)
+
+    # The derivative is the transposed transform, <g, T z> = <T' g, z>.
+    g = rng.normal(size=whole.shape) + 1j * rng.normal(size=whole.shape)
+    _, back = pa.vjp(lambda z: _core.apply("fft_c2c", z, params=params), pa.asarray(z))
+    (cotangent,) = back(pa.asarray(g))
+    np.testing.assert_allclose(
+        np.sum(np.asarray(cotangent).conj() * z), np.sum(g.conj() * whole), rtol=1e-11
+    )
+
+
+@pytest.mark.parametrize("n", [1, 2, 16, 30, 34])
+def test_nothing_given_or_wanted(n):
+    same(pa.fft.fft(np.zeros((3, 0)), n), np.zeros((3, n), complex))
+    same(pa.fft.fft2(np.zeros((0, 4)), (n, n)), np.zeros((n, n), complex))
+    same(pa.fft.fft(np.zeros((0, 4)), n), np.zeros((0, n), complex))
+
+
+@pytest.mark.parametrize(
+    "window",
+    [
+        (0, 4, 0, 0, 4),
+        (0, 8, 8, 0, 8),
+        (0, 8, 0, -1, 8),
+        (0, 8, 0, 0, 9),
+        (1, 8, 0, 0, 8),
+    ],
+)
+def test_impossible_parts(window):
+    with pytest.raises((ValueError, TypeError, RuntimeError)):
+        _core.apply("fft_c2c", pa.asarray(V + 0j), params=[-1, 0, 1, *window])
+
+
+def test_too_long():
+    for call in (pa.fft.fft, pa.fft.rfft, pa.fft.irfft):
+        with pytest.raises(ValueError, match="too big"):
+            call(V, 2**61)
+
+
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+def test_threads_do_not_change_results(dtype):
+    z = np.random.default_rng(0).normal(size=(3, 180, 203)) * (1 + 2j)
+    z = pa.asarray(z.astype(dtype))
     threads = pa.get_num_threads()
     try:
         results = []
-        for count in (1, 3):
+        for count in (1, 2, 3, 7):
             pa.set_num_threads(count)
-            results.append(np.asarray(pa.fft.fft2(Z)))
+            results.append(np.asarray(pa.fft.fft2(z, (400, 210))))
     finally:
         pa.set_num_threads(threads)
-    assert np.array_equal(*results)
+    assert all(np.array_equal(results[0], one) for one in results)
 
+
+def test_a_line_does_not_depend_on_its_neighbours():
+    z = RNG.normal(size=(29, 120)) + 1j * RNG.normal(size=(29, 120))
+    together = np.asarray(pa.fft.fft(z))
+    columns = np.asarray(pa.fft.fft(np.ascontiguousarray(z.T), axis=0)).T
+    alone = np.array([np.asarray(pa.fft.fft(line)) for line in z])
+    assert np.array_equal(together, columns)
+    assert np.array_equal(together, alone)
+
+
+def test_many_lengths_from_many_threads():
+    """More lengths than plans are kept, used by several threads at once."""
+    lengths = [n for n in range(2, 90) if scipy.fft.next_fast_len(n) == n]
+    wrong = []
+
+    def work(seed):
+        rng = np.random.default_rng(seed)
+        for n in rng.permutation(lengths * 3):
+            z = rng.normal(size=(4, n)) + 1j
+            if not np.allclose(pa.fft.fft(z), np.fft.fft(z), atol=1e-12):
+                wrong.append(n)
+
+    workers = [threading.Thread(target=work, args=(seed,)) for seed in range(4)]
+    for one in workers:
+        one.start()
+    for one in workers:
+        one.join()
+    assert wrong == []
+
+
+# ---- derivatives ----
 
 SHIFTED = np.exp(0.3j * np.arange(20)).reshape(4, 5)
 
@@ -116,6 +267,14 @@ SHIFTED = np.exp(0.3j * np.arange(20)).reshape(4, 5)
         lambda x: pa.fft.irfft2(x, (3, 6)) ** 2,
         lambda x: pa.fft.hfft(x),
         lambda x: pa.fft.fftshift(x**2),
+        lambda x: pa.fft.fft2(x * x, (8, 11))[:3, 2:7],
+        lambda x: pa.fft.ifft2(x * x, (6, 34))[1:, 30:],
+        lambda x: pa.fft.fft(pa.fft.fft(x, 9)[:, :4], 7, axis=0)[2:4] ** 2,
+        lambda x: pa.fft.fftshift(pa.fft.fft2(x, (8, 8)))[2:6, 3:5] ** 2,
+        lambda x: pa.fft.fft(x, axis=0)[::2] * pa.fft.fft(x)[1::3, 0:1],
+        lambda x: pa.fft.irfft(x, 16) ** 2,
+        lambda x: pa.fft.irfft(x, 9) ** 2,
+        lambda x: pa.fft.ifftn(pa.fft.fftn(x, (7, 6)) ** 2)[:4, :5],
         lambda x: pa.abs2(pa.fft.fft2(x * SHIFTED)),
     ],
 )
@@ -135,6 +294,8 @@ def test_derivatives(f, complex_too):
         lambda x: pa.fft.rfft2(x**2),
         lambda x: pa.fft.ihfft(x),
         lambda x: pa.fft.irfftn(pa.fft.rfftn(x) ** 2, x.shape),
+        lambda x: pa.fft.irfft2(pa.fft.rfft2(x, (8, 10)) ** 2, (8, 10))[:4, 3:],
+        lambda x: pa.fft.rfft2(x**2, (7, 17))[:, :4],
     ],
 )
 def test_derivatives_of_real_transforms(f):

@@ -28,4 +28,7 @@ Status op_resolve(OpCode op, const DType *dtypes, const Weak *weak, int nin, boo
  */
 Status op_infer(OpCode op, const Spec *in, int nin, const int64_t *params, int nparams, Spec *out);
 
+/* fft_c2c has so many parameters for each axis: axis, n, first, out_first, keep. */
+enum { FFT_AXIS_PARAMS = 5, FFT_MAX_PARAMS = 3 + FFT_AXIS_PARAMS * ARRAY_MAX_NDIM };
+
 #endif

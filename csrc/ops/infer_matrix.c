@@ -130,34 +130,52 @@ check_points(int64_t points)
     return STATUS_OK;
 }
 
+/* Padding may ask for more than there can be. */
+static Status
+check_size(const Spec *out)
+{
+    int64_t strides[ARRAY_MAX_NDIM];
+    const int64_t count = shape_strides(out->ndim, out->shape, dtype_size(out->dtype), strides);
+    return count < 0 ? STATUS_ERROR : STATUS_OK;
+}
+
 static Status
 infer_fft_c2c(const Spec *in, int nin, const int64_t *params, int nparams, Spec *out)
 {
-    if (nin != 1 || nparams < 3 || params[2] < 0 || nparams != 3 + params[2]) {
+    if (nin != 1 || nparams < 3 || params[2] < 0 || params[2] > ARRAY_MAX_NDIM ||
+        nparams != 3 + FFT_AXIS_PARAMS * params[2]) {
         return infer_misuse(OP_fft_c2c);
     }
     if (!dtype_is_complex(in->dtype)) {
         return err_set(ERR_TYPE, "fft_c2c: dtype %s is not complex", dtype_info(in->dtype)->name);
     }
+    *out = *in;
+    bool seen[ARRAY_MAX_NDIM] = {false};
     for (int64_t i = 0; i < params[2]; i++) {
-        int axis = 0;
-        if (axis_normalise(params[3 + i], in->ndim, &axis) != STATUS_OK ||
-            check_points(in->shape[axis]) != STATUS_OK) {
+        const int64_t *p = params + 3 + FFT_AXIS_PARAMS * i;
+        const int64_t axis = p[0], n = p[1], first = p[2], out_first = p[3], keep = p[4];
+        if (axis < 0 || axis >= in->ndim || seen[axis]) {
+            return infer_misuse(OP_fft_c2c);
+        }
+        if (check_points(n) != STATUS_OK) {
             return STATUS_ERROR;
         }
+        if (in->shape[axis] > n || keep < 0 || keep > n || first < 0 || first >= n ||
+            out_first < 0 || out_first >= n) {
+            return infer_misuse(OP_fft_c2c);
+        }
+        seen[axis] = true;
+        out->shape[axis] = keep;
     }
-    out->dtype = in->dtype;
-    out->ndim = in->ndim;
-    memcpy(out->shape, in->shape, (size_t)in->ndim * sizeof in->shape[0]);
-    return STATUS_OK;
+    return check_size(out);
 }
 
-/* fft_r2c [sign, norm, axis] and fft_c2r [sign, norm, axis, n]. */
+/* fft_r2c and fft_c2r [sign, norm, axis, n]. */
 static Status
 infer_fft_half(OpCode op, const Spec *in, int nin, const int64_t *params, int nparams, Spec *out)
 {
     const bool inverse = op == OP_fft_c2r;
-    if (nin != 1 || nparams != (inverse ? 4 : 3)) {
+    if (nin != 1 || nparams != 4) {
         return infer_misuse(op);
     }
     if (inverse ? !dtype_is_complex(in->dtype) : !dtype_is_float(in->dtype)) {
@@ -165,22 +183,17 @@ infer_fft_half(OpCode op, const Spec *in, int nin, const int64_t *params, int np
                        dtype_info(in->dtype)->name);
     }
     int axis = 0;
-    if (axis_normalise(params[2], in->ndim, &axis) != STATUS_OK) {
+    const int64_t n = params[3], half = n / 2 + 1;
+    if (axis_normalise(params[2], in->ndim, &axis) != STATUS_OK || check_points(n) != STATUS_OK) {
         return STATUS_ERROR;
     }
-    const int64_t points = inverse ? params[3] : in->shape[axis];
-    if (check_points(points) != STATUS_OK) {
-        return STATUS_ERROR;
+    if (in->shape[axis] > (inverse ? half : n)) {
+        return infer_misuse(op);
     }
-    if (inverse && in->shape[axis] != points / 2 + 1) {
-        return err_set(ERR_SHAPE, "fft_c2r: axis %d has size %jd, %jd points need %jd", axis,
-                       (intmax_t)in->shape[axis], (intmax_t)points, (intmax_t)(points / 2 + 1));
-    }
+    *out = *in;
     out->dtype = inverse ? dtype_real(in->dtype) : dtype_complex(in->dtype);
-    out->ndim = in->ndim;
-    memcpy(out->shape, in->shape, (size_t)in->ndim * sizeof in->shape[0]);
-    out->shape[axis] = inverse ? points : points / 2 + 1;
-    return STATUS_OK;
+    out->shape[axis] = inverse ? n : half;
+    return check_size(out);
 }
 
 Status

@@ -21,6 +21,9 @@ Status cpu_run_prepared(const Prepared *prepared, char *const *in, char *const *
                         char *const *sums);
 void cpu_release(Prepared *prepared);
 
+/* A primitive that the host language carries out; takes the interpreter's lock. */
+Status cpu_run_on_host(const Call *call);
+
 /* The kernel of a row, also where backend_cpu_kernel gives NULL because the loop may fail. */
 BlockKernel cpu_row_kernel(OpCode op, DType loop);
 /* Kernels for converting between dtypes, chosen like those of rows; never NULL. */

@@ -1,11 +1,11 @@
-/* backend/cpu/host.c -- the primitives whose work the host language does: Fourier transforms
- * and functions of the user. */
+/* backend/cpu/host.c -- the primitives whose work the host language does: functions of the
+ * user, Fourier transforms of real numbers and of lengths with large prime factors. */
 #include "backend/cpu/cpu.h"
 
 #include "base/hooks.h"
 
-static Status
-run_on_host(const Call *call)
+Status
+cpu_run_on_host(const Call *call)
 {
     if (host_hooks.primitive == NULL) {
         return err_set(ERR_RUNTIME, "%s: the host language is not there", op_info(call->op)->name);
@@ -14,25 +14,19 @@ run_on_host(const Call *call)
 }
 
 Status
-cpu_fft_c2c(const Call *call)
-{
-    return run_on_host(call);
-}
-
-Status
 cpu_fft_r2c(const Call *call)
 {
-    return run_on_host(call);
+    return cpu_run_on_host(call);
 }
 
 Status
 cpu_fft_c2r(const Call *call)
 {
-    return run_on_host(call);
+    return cpu_run_on_host(call);
 }
 
 Status
 cpu_host_call(const Call *call)
 {
-    return run_on_host(call);
+    return cpu_run_on_host(call);
 }

@@ -2,6 +2,7 @@
 #include "backend/cpu/kernels/kernel.h"
 
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/kernels/fft.h"
 #include "backend/cpu/kernels/reduce.h"
 #include "base/settings.h"
 
@@ -30,6 +31,7 @@ typedef struct KernelSet {
     const BlockKernel (*casts)[DTYPE_COUNT];
     const ReduceKernels *reductions[DTYPE_COUNT];
     BlockKernel select[KERNEL_MAX_SIZE + 1]; /* by element size */
+    const FftKernel *fft_f32, *fft_f64;
 } KernelSet;
 
 #define DECLARE_ROWS(dtype, name, isa)                                                             \
@@ -40,7 +42,8 @@ typedef struct KernelSet {
 #define X(isa)                                                                                     \
     EACH_DTYPE(DECLARE_ROWS, isa)                                                                  \
     EACH_SIZE(DECLARE_SELECT, isa)                                                                 \
-    extern const BlockKernel kernel_casts_##isa[DTYPE_COUNT][DTYPE_COUNT];
+    extern const BlockKernel kernel_casts_##isa[DTYPE_COUNT][DTYPE_COUNT];                         \
+    extern const FftKernel kernel_fft_f32_##isa, kernel_fft_f64_##isa;
 ISA_EACH(X)
 #undef X
 
@@ -50,7 +53,7 @@ ISA_EACH(X)
 static const KernelSet sets[] = {
 #define X(isa)                                                                                     \
     {#isa, {EACH_DTYPE(ROWS_ENTRY, isa)}, kernel_casts_##isa, {EACH_DTYPE(REDUCE_ENTRY, isa)},     \
-     {EACH_SIZE(SELECT_ENTRY, isa)}},
+     {EACH_SIZE(SELECT_ENTRY, isa)}, &kernel_fft_f32_##isa, &kernel_fft_f64_##isa},
     ISA_EACH(X)
 #undef X
 };
@@ -115,6 +118,12 @@ const ReduceKernels *
 cpu_reduce_kernels(ReduceOp op, DType dtype)
 {
     return &current->reductions[dtype][op];
+}
+
+const FftKernel *
+cpu_fft_kernel(DType real)
+{
+    return real == DT_f64 ? current->fft_f64 : current->fft_f32;
 }
 
 BlockKernel

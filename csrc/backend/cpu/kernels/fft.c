@@ -1,0 +1,346 @@
+/* backend/cpu/kernels/fft.c -- mixed-radix Fourier transforms with one line in each lane. */
+/* variants: T=f32,f64 ISA */
+/*
+ * Stockham's form: every pass reads one buffer in order and writes the other, so no
+ * permutation is needed. Element j of all lanes is two vectors, real parts and imaginary
+ * parts. An inverse transform is a forward one with the two exchanged.
+ */
+#include "backend/cpu/kernels/fft.h"
+
+#include <string.h>
+
+#if defined(__clang__)
+#pragma clang fp contract(fast)
+#else
+#pragma GCC optimize("fp-contract=fast")
+#endif
+
+#define PASTE_(a, b, c) a##_##b##_##c
+#define PASTE(a, b, c) PASTE_(a, b, c)
+#define E_f32 float
+#define E_f64 double
+#define I_f32 int32_t
+#define I_f64 int64_t
+#define TYPE_(prefix, t) prefix##_##t
+#define TYPE(prefix, t) TYPE_(prefix, t)
+typedef TYPE(E, T) E;
+
+#if defined(__AVX512F__)
+#define BYTES 64
+#elif defined(__AVX2__)
+#define BYTES 32
+#else
+#define BYTES 16
+#endif
+
+enum { LANES = BYTES / sizeof(E) };
+typedef E V __attribute__((vector_size(BYTES)));
+typedef E Loose __attribute__((vector_size(BYTES), aligned(sizeof(E)), may_alias));
+typedef TYPE(I, T) Index __attribute__((vector_size(BYTES)));
+
+#define UNROLL _Pragma("GCC unroll 16")
+#define INLINE static inline __attribute__((always_inline))
+
+/* ---- lines to lanes and back ---- */
+
+/* Pairs of neighbours: low half and high half of a0 b0 a1 b1 ..., and what undoes it. */
+#if defined(__clang__)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+#else
+#define SHUFFLE(a, b, ...) __builtin_shuffle(a, b, (Index){__VA_ARGS__})
+#endif
+#define S_16_LOW 0, 16, 1, 17, 2, 18, 3, 19, 4, 20, 5, 21, 6, 22, 7, 23
+#define S_16_HIGH 8, 24, 9, 25, 10, 26, 11, 27, 12, 28, 13, 29, 14, 30, 15, 31
+#define S_16_EVEN 0, 2, 4, 6, 8, 10, 12, 14, 16, 18, 20, 22, 24, 26, 28, 30
+#define S_16_ODD 1, 3, 5, 7, 9, 11, 13, 15, 17, 19, 21, 23, 25, 27, 29, 31
+#define S_8_LOW 0, 8, 1, 9, 2, 10, 3, 11
+#define S_8_HIGH 4, 12, 5, 13, 6, 14, 7, 15
+#define S_8_EVEN 0, 2, 4, 6, 8, 10, 12, 14
+#define S_8_ODD 1, 3, 5, 7, 9, 11, 13, 15
+#define S_4_LOW 0, 4, 1, 5
+#define S_4_HIGH 2, 6, 3, 7
+#define S_4_EVEN 0, 2, 4, 6
+#define S_4_ODD 1, 3, 5, 7
+#define S_2_LOW 0, 2
+#define S_2_HIGH 1, 3
+#define S_2_EVEN 0, 2
+#define S_2_ODD 1, 3
+#define W_f32_64 16
+#define W_f32_32 8
+#define W_f32_16 4
+#define W_f64_64 8
+#define W_f64_32 4
+#define W_f64_16 2
+#define WIDTH PASTE(W, T, BYTES)
+#define PICK(a, b, which) SHUFFLE(a, b, PASTE(S, WIDTH, which))
+
+/* Row i becomes column i. */
+INLINE void
+transpose(V *v)
+{
+    for (int width = 1; width < LANES; width *= 2) {
+        V u[LANES];
+        UNROLL
+        for (int i = 0; i < LANES / 2; i++) {
+            u[2 * i] = PICK(v[i], v[i + LANES / 2], LOW);
+            u[2 * i + 1] = PICK(v[i], v[i + LANES / 2], HIGH);
+        }
+        memcpy(v, u, sizeof u);
+    }
+}
+
+enum { PAIR = 2 * sizeof(E) };
+
+/* `count` elements of each line, from byte `at` on, into x; idle lanes repeat the last line. */
+static void
+load(V *x, const FftLines *g, int64_t at, int64_t stride, int64_t count, int swap)
+{
+    const char *line[LANES];
+    int64_t j = 0;
+    for (int i = 0; i < LANES; i++) {
+        line[i] = g->in + at + (i < g->count ? i : g->count - 1) * g->in_step;
+    }
+    if (g->in_step == PAIR && g->count == LANES) {
+        for (; j < count; j++) {
+            const Loose *const from = (const Loose *)(line[0] + j * stride);
+            const V a = from[0], b = from[1];
+            x[2 * j + swap] = PICK(a, b, EVEN);
+            x[2 * j + 1 - swap] = PICK(a, b, ODD);
+        }
+    } else if (stride == PAIR) {
+        for (; j + LANES / 2 <= count; j += LANES / 2) {
+            V v[LANES];
+            UNROLL
+            for (int i = 0; i < LANES; i++) {
+                v[i] = *(const Loose *)(line[i] + j * stride);
+            }
+            transpose(v);
+            UNROLL
+            for (int i = 0; i < LANES; i++) {
+                x[2 * j + (i ^ swap)] = v[i];
+            }
+        }
+    }
+    for (; j < count; j++) {
+        for (int i = 0; i < LANES; i++) {
+            E pair[2];
+            memcpy(pair, line[i] + j * stride, sizeof pair);
+            x[2 * j + swap][i] = pair[0];
+            x[2 * j + 1 - swap][i] = pair[1];
+        }
+    }
+}
+
+static void
+store(const V *x, const FftLines *g, int64_t at, int64_t stride, int64_t count, int swap, E scale)
+{
+    char *const to = g->out + at;
+    int64_t k = 0;
+    if (g->out_step == PAIR && g->count == LANES) {
+        for (; k < count; k++) {
+            const V re = x[2 * k + swap] * scale, im = x[2 * k + 1 - swap] * scale;
+            Loose *const pairs = (Loose *)(to + k * stride);
+            pairs[0] = PICK(re, im, LOW);
+            pairs[1] = PICK(re, im, HIGH);
+        }
+    } else if (stride == PAIR) {
+        for (; k + LANES / 2 <= count; k += LANES / 2) {
+            V v[LANES];
+            UNROLL
+            for (int i = 0; i < LANES; i++) {
+                v[i] = x[2 * k + (i ^ swap)] * scale;
+            }
+            transpose(v);
+            for (int i = 0; i < g->count; i++) {
+                *(Loose *)(to + i * g->out_step + k * stride) = v[i];
+            }
+        }
+    }
+    for (; k < count; k++) {
+        for (int i = 0; i < g->count; i++) {
+            const E pair[2] = {x[2 * k + swap][i] * scale, x[2 * k + 1 - swap][i] * scale};
+            memcpy(to + i * g->out_step + k * stride, pair, sizeof pair);
+        }
+    }
+}
+
+/* ---- transforms of r elements ---- */
+
+INLINE void
+dft2(V *re, V *im, int a, int b)
+{
+    const V r = re[a] - re[b], i = im[a] - im[b];
+    re[a] += re[b];
+    im[a] += im[b];
+    re[b] = r;
+    im[b] = i;
+}
+
+/* Of elements a, b, c, d; the results lie at a, c, b, d. */
+INLINE void
+dft4(V *re, V *im, int a, int b, int c, int d)
+{
+    dft2(re, im, a, c);
+    dft2(re, im, b, d);
+    dft2(re, im, a, b);
+    const V r = im[d], i = -re[d]; /* times -i */
+    re[d] = re[c] - r;
+    im[d] = im[c] - i;
+    re[c] += r;
+    im[c] += i;
+}
+
+INLINE void
+dft8(V *re, V *im)
+{
+    const E half = (E)0.70710678118654752440;
+    dft4(re, im, 0, 2, 4, 6);
+    dft4(re, im, 1, 3, 5, 7); /* results at 1, 5, 3, 7 */
+    const V r1 = (re[5] + im[5]) * half, i1 = (im[5] - re[5]) * half;
+    const V r2 = im[3], i2 = -re[3];
+    const V r3 = (im[7] - re[7]) * half, i3 = -(re[7] + im[7]) * half;
+    const V re0 = re[0], re1 = re[4], re2 = re[2], re3 = re[6];
+    const V im0 = im[0], im1 = im[4], im2 = im[2], im3 = im[6];
+    const V r0 = re[1], i0 = im[1];
+    re[0] = re0 + r0, im[0] = im0 + i0, re[4] = re0 - r0, im[4] = im0 - i0;
+    re[1] = re1 + r1, im[1] = im1 + i1, re[5] = re1 - r1, im[5] = im1 - i1;
+    re[2] = re2 + r2, im[2] = im2 + i2, re[6] = re2 - r2, im[6] = im2 - i2;
+    re[3] = re3 + r3, im[3] = im3 + i3, re[7] = re3 - r3, im[7] = im3 - i3;
+}
+
+/* Odd r; roots are the cosines and sines of 2 pi j / r. */
+INLINE void
+dft_odd(const int r, V *re, V *im, const E *roots)
+{
+    const int half = r / 2;
+    V sum_r = re[0], sum_i = im[0];
+    UNROLL
+    for (int j = 1; j <= half; j++) {
+        dft2(re, im, j, r - j); /* sums at j, differences at r - j */
+        sum_r += re[j];
+        sum_i += im[j];
+    }
+    V ar[FFT_MAX_RADIX / 2], ai[FFT_MAX_RADIX / 2], br[FFT_MAX_RADIX / 2], bi[FFT_MAX_RADIX / 2];
+    UNROLL
+    for (int k = 1; k <= half; k++) {
+        V cr = re[0], ci = im[0], sr = {0}, si = {0};
+        UNROLL
+        for (int j = 1; j <= half; j++) {
+            const E c = roots[2 * (j * k % r)], s = roots[2 * (j * k % r) + 1];
+            cr += re[j] * c;
+            ci += im[j] * c;
+            sr += re[r - j] * s;
+            si += im[r - j] * s;
+        }
+        ar[k - 1] = cr, ai[k - 1] = ci, br[k - 1] = sr, bi[k - 1] = si;
+    }
+    re[0] = sum_r;
+    im[0] = sum_i;
+    UNROLL
+    for (int k = 1; k <= half; k++) {
+        re[k] = ar[k - 1] + bi[k - 1], im[k] = ai[k - 1] - br[k - 1];
+        re[r - k] = ar[k - 1] - bi[k - 1], im[r - k] = ai[k - 1] + br[k - 1];
+    }
+}
+
+/* ---- passes ---- */
+
+/* The columns q < s of one p: radix r over elements m * s apart, to elements s apart. */
+INLINE void
+columns(const int r, const bool twist, const V *restrict x, V *restrict y, const E *w,
+        const E *roots, int64_t apart, int64_t s)
+{
+    for (int64_t q = 0; q < s; q++) {
+        V re[FFT_MAX_RADIX], im[FFT_MAX_RADIX];
+        UNROLL
+        for (int k = 0; k < r; k++) {
+            re[k] = x[2 * (q + apart * k)];
+            im[k] = x[2 * (q + apart * k) + 1];
+        }
+        if (r == 2) {
+            dft2(re, im, 0, 1);
+        } else if (r == 4) {
+            dft4(re, im, 0, 1, 2, 3);
+            const V tr = re[1], ti = im[1];
+            re[1] = re[2], im[1] = im[2], re[2] = tr, im[2] = ti;
+        } else if (r == 8) {
+            dft8(re, im);
+        } else {
+            dft_odd(r, re, im, roots);
+        }
+        y[2 * q] = re[0];
+        y[2 * q + 1] = im[0];
+        UNROLL
+        for (int k = 1; k < r; k++) {
+            V *const to = y + 2 * (q + s * k);
+            const E c = w[2 * k - 2], d = w[2 * k - 1];
+            to[0] = twist ? re[k] * c - im[k] * d : re[k];
+            to[1] = twist ? re[k] * d + im[k] * c : im[k];
+        }
+    }
+}
+
+INLINE void
+pass(const int r, const V *x, V *y, const E *w, int64_t m, int64_t s)
+{
+    const E *const roots = w;
+    w += r % 2 ? 2 * r : 0;
+    columns(r, false, x, y, w, roots, m * s, s);
+    for (int64_t p = 1; p < m; p++) {
+        w += 2 * (r - 1);
+        columns(r, true, x + 2 * s * p, y + 2 * s * r * p, w, roots, m * s, s);
+    }
+}
+
+#define PASS(r)                                                                                    \
+    static void pass##r(const V *x, V *y, const E *w, int64_t m, int64_t s)                        \
+    {                                                                                              \
+        pass(r, x, y, w, m, s);                                                                    \
+    }
+PASS(2)
+PASS(3)
+PASS(4)
+PASS(5)
+PASS(7)
+PASS(8)
+PASS(11)
+PASS(13)
+
+typedef void (*Pass)(const V *x, V *y, const E *w, int64_t m, int64_t s);
+static const Pass passes[] = {
+    [2] = pass2, [3] = pass3, [4] = pass4,   [5] = pass5,
+    [7] = pass7, [8] = pass8, [11] = pass11, [13] = pass13,
+};
+
+static void
+run(const FftPass *p, const FftLines *lines, void *scratch)
+{
+    V *x = scratch, *y = x + 2 * p->n;
+    const int swap = p->inverse;
+    const int64_t before = p->count < p->n - p->first ? p->count : p->n - p->first;
+    load(x + 2 * p->first, lines, 0, p->in_stride, before, swap);
+    load(x, lines, before * p->in_stride, p->in_stride, p->count - before, swap);
+    if (before < p->count) {
+        memset(x + 2 * (p->count - before), 0, (size_t)(p->n - p->count) * 2 * sizeof(V));
+    } else {
+        memset(x, 0, (size_t)p->first * 2 * sizeof(V));
+        memset(x + 2 * (p->first + before), 0, (size_t)(p->n - p->first - before) * 2 * sizeof(V));
+    }
+    const E *w = p->twiddles;
+    int64_t s = 1, m = p->n;
+    for (int i = 0; i < p->nfactors; i++) {
+        const int r = p->factors[i];
+        m /= r;
+        passes[r](x, y, w, m, s);
+        w += (r % 2 ? 2 * r : 0) + 2 * (r - 1) * m;
+        s *= r;
+        V *const t = x;
+        x = y;
+        y = t;
+    }
+    const int64_t kept = p->keep < p->n - p->out_first ? p->keep : p->n - p->out_first;
+    store(x + 2 * p->out_first, lines, 0, p->out_stride, kept, swap, (E)p->scale);
+    store(x, lines, kept * p->out_stride, p->out_stride, p->keep - kept, swap, (E)p->scale);
+}
+
+const FftKernel PASTE(kernel_fft, T, ISA) = {LANES, 4 * BYTES, run};

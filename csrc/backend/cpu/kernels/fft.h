@@ -1,0 +1,44 @@
+/* backend/cpu/kernels/fft.h -- Fourier transforms of several lines side by side, one a lane. */
+#ifndef PYARR_BACKEND_CPU_KERNELS_FFT_H
+#define PYARR_BACKEND_CPU_KERNELS_FFT_H
+
+#include "array/dtype.h"
+
+enum { FFT_MAX_FACTORS = 40, FFT_MAX_RADIX = 13 };
+
+/*
+ * How every line is transformed: elements [first, first + count) of n, cyclically, are given,
+ * the others are zero; elements [out_first, out_first + keep) of the result are wanted.
+ * Strides are bytes from one complex element to the next.
+ */
+typedef struct FftPass {
+    int64_t n, first, count, out_first, keep;
+    int64_t in_stride, out_stride;
+    bool inverse;     /* exp(+2 pi i j k / n), else exp(-...) */
+    double scale;
+    int nfactors;
+    const uint8_t *factors; /* of 2, 3, 4, 5, 7, 8, 11, 13 */
+    /* For each factor r of what is left, m * r: an odd r has its r roots (cosine, sine); then
+     * the factors w^(p k) for p < m and 0 < k < r. Elements are of the kernel's type. */
+    const void *twiddles;
+} FftPass;
+
+/* Up to so many lines as the kernel has lanes, `step` bytes apart. */
+typedef struct FftLines {
+    const char *in;
+    char *out;
+    int64_t in_step, out_step;
+    int count;
+} FftLines;
+
+typedef struct FftKernel {
+    int lanes;   /* lines that are worked on side by side */
+    int scratch; /* bytes of scratch for each of the n elements */
+    /* The lines may be read from where they are written to. */
+    void (*run)(const FftPass *pass, const FftLines *lines, void *scratch);
+} FftKernel;
+
+/* Of this machine, for f32 or f64. */
+const FftKernel *cpu_fft_kernel(DType real);
+
+#endif
