@@ -51,6 +51,9 @@ FLAGS = [
     "-fno-math-errno",
     "-fno-trapping-math",
 ]
+if sys.platform == "linux":
+    # Every recorded op reads thread-local variables: no call for their address.
+    FLAGS.append("-ftls-model=initial-exec")
 X86_ISAS = {
     "v2": ["-march=x86-64-v2", "-DHAS_FMA=0"],
     "v3": ["-march=x86-64-v3", "-DHAS_FMA=1"],

@@ -1,24 +1,18 @@
 /* array/array.c -- array headers: making, releasing, and questions about their layout. */
 #include "array/header.h"
 
-#include "base/mem.h"
+#include "base/freelist.h"
 
 #include <assert.h>
 #include <string.h>
 
 /* Headers of up to HEADER_NDIM axes have one size and are kept for reuse; the interpreter
  * lock guards the list as it guards all reference counts. */
-enum { HEADER_NDIM = 4, FREE_MAX = 256 };
+enum { HEADER_NDIM = 4 };
+#define HEADER_SIZE(ndim) (sizeof(Array) + 2 * sizeof(int64_t) * (size_t)(ndim))
 
-static Array *free_headers[FREE_MAX];
-static int free_count;
+static FreeList headers = {.limit = 256, .size = HEADER_SIZE(HEADER_NDIM)};
 static int64_t live_count;
-
-static size_t
-header_size(int ndim)
-{
-    return sizeof(Array) + 2 * sizeof(int64_t) * (size_t)(ndim > HEADER_NDIM ? ndim : HEADER_NDIM);
-}
 
 Array *
 array_new_header(DType dtype, int ndim)
@@ -29,10 +23,8 @@ array_new_header(DType dtype, int ndim)
                         "maximum supported dimension for an ndarray is currently %d, found %d",
                         ARRAY_MAX_NDIM, ndim);
     }
-    Array *a;
-    if (ndim <= HEADER_NDIM && free_count > 0) {
-        a = free_headers[--free_count];
-    } else if ((a = mem_new(header_size(ndim))) == NULL) {
+    Array *a = ndim <= HEADER_NDIM ? freelist_new(&headers) : mem_new(HEADER_SIZE(ndim));
+    if (a == NULL) {
         return NULL;
     }
     a->refcount = 1;
@@ -52,19 +44,17 @@ static void
 header_free(Array *a)
 {
     live_count--;
-    if (a->ndim <= HEADER_NDIM && free_count < FREE_MAX && !mem_is_plain()) {
-        free_headers[free_count++] = a;
+    if (a->ndim <= HEADER_NDIM) {
+        freelist_free(&headers, a);
     } else {
-        mem_free(a, header_size(a->ndim));
+        mem_free(a, HEADER_SIZE(a->ndim));
     }
 }
 
 void
 array_trim(void)
 {
-    while (free_count > 0) {
-        mem_free(free_headers[--free_count], header_size(0));
-    }
+    freelist_trim(&headers);
     storage_trim();
 }
 

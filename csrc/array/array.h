@@ -53,6 +53,14 @@ void array_extent(const Array *a, int64_t *low, int64_t *high);
 /* Strides of a C-contiguous array with this item size; returns the element count or -1
  * with ERR_VALUE set on overflow. */
 int64_t shape_strides(int ndim, const int64_t *shape, int64_t itemsize, int64_t *strides);
+static inline bool
+shape_equal(int ndim, const int64_t *a, const int64_t *b)
+{
+    while (ndim > 0 && a[ndim - 1] == b[ndim - 1]) {
+        ndim--;
+    }
+    return ndim == 0;
+}
 /* Broadcast `n` shapes together as NumPy; ERR_SHAPE with NumPy's text:
  * "operands could not be broadcast together with shapes (2,3) (4,)". */
 Status shape_broadcast(int n, const int *ndims, const int64_t *const *shapes, int *out_ndim,

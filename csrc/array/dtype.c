@@ -5,25 +5,11 @@
 
 #include <assert.h>
 
-static const DTypeInfo infos[DTYPE_COUNT] = {
+const DTypeInfo dtype_infos[DTYPE_COUNT] = {
 #define DTYPE(suffix, ctype, name, kind, format) {#suffix, name, format, kind, (int)sizeof(ctype)},
 #include "array/dtypes.def"
 #undef DTYPE
 };
-
-const DTypeInfo *
-dtype_info(DType dtype)
-{
-    assert((unsigned)dtype < DTYPE_COUNT);
-    return &infos[dtype];
-}
-
-int
-dtype_size(DType dtype)
-{
-    assert((unsigned)dtype < DTYPE_COUNT);
-    return infos[dtype].size;
-}
 
 DType
 dtype_real(DType dtype)
@@ -43,9 +29,9 @@ dtype_of(char kind, int size)
 {
     DType best = DTYPE_COUNT;
     for (int d = 0; d < DTYPE_COUNT; d++) {
-        if (infos[d].kind == kind) {
+        if (dtype_infos[d].kind == kind) {
             best = (DType)d;
-            if (infos[d].size >= size) {
+            if (dtype_infos[d].size >= size) {
                 break;
             }
         }
@@ -73,13 +59,13 @@ dtype_promote(DType a, DType b)
     if (a == b) {
         return a;
     }
-    if (kind_rank(infos[a].kind) > kind_rank(infos[b].kind)) {
+    if (kind_rank(dtype_infos[a].kind) > kind_rank(dtype_infos[b].kind)) {
         const DType t = a;
         a = b;
         b = t;
     }
-    const DTypeInfo *low = &infos[a];
-    const DTypeInfo *high = &infos[b];
+    const DTypeInfo *low = &dtype_infos[a];
+    const DTypeInfo *high = &dtype_infos[b];
     if (low->kind == high->kind) {
         return low->size > high->size ? a : b;
     }
@@ -144,5 +130,5 @@ dtype_can_cast(DType from, DType to, char casting)
     if (dtype_promote(from, to) == to) {
         return true;
     }
-    return casting == 'k' && kind_rank(infos[from].kind) <= kind_rank(infos[to].kind);
+    return casting == 'k' && kind_rank(dtype_infos[from].kind) <= kind_rank(dtype_infos[to].kind);
 }

@@ -26,12 +26,13 @@ typedef struct DTypeInfo {
     int size;           /* bytes */
 } DTypeInfo;
 
-const DTypeInfo *dtype_info(DType dtype);
+extern const DTypeInfo dtype_infos[DTYPE_COUNT];
+static inline const DTypeInfo *dtype_info(DType dtype) { return &dtype_infos[dtype]; }
 static inline bool dtype_is_complex(DType d) { return d == DT_c64 || d == DT_c128; }
 static inline bool dtype_is_float(DType d) { return d == DT_f32 || d == DT_f64; }
 static inline bool dtype_is_inexact(DType d) { return d >= DT_f32; }
 static inline bool dtype_is_integer(DType d) { return d > DT_bool && d < DT_f32; }
-int dtype_size(DType dtype);
+static inline int dtype_size(DType dtype) { return dtype_infos[dtype].size; }
 DType dtype_real(DType dtype);    /* c128 -> f64; others unchanged */
 DType dtype_complex(DType dtype); /* f64 -> c128; integers -> c128; f32 -> c64 */
 

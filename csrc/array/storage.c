@@ -1,24 +1,20 @@
 /* array/storage.c -- blocks of memory: making, sharing, mapping. */
 #include "array/storage.h"
 
-#include "base/mem.h"
+#include "base/freelist.h"
 
 #include <assert.h>
 #include <string.h>
 
 void (*storage_unbind_hook)(Storage *storage);
 
-/* Freed headers, guarded by the interpreter lock like all reference counts. */
-enum { FREE_MAX = 256 };
-
-static Storage *free_headers[FREE_MAX];
-static int free_count;
+static FreeList headers = {.limit = 256, .size = sizeof(Storage)};
 static int64_t live_count;
 
 static Storage *
 header_new(Device *device, size_t size)
 {
-    Storage *storage = free_count > 0 ? free_headers[--free_count] : mem_new(sizeof *storage);
+    Storage *storage = freelist_new(&headers);
     if (storage == NULL) {
         return NULL;
     }
@@ -31,19 +27,13 @@ static void
 header_free(Storage *storage)
 {
     live_count--;
-    if (free_count < FREE_MAX && !mem_is_plain()) {
-        free_headers[free_count++] = storage;
-    } else {
-        mem_free(storage, sizeof *storage);
-    }
+    freelist_free(&headers, storage);
 }
 
 void
 storage_trim(void)
 {
-    while (free_count > 0) {
-        mem_free(free_headers[--free_count], sizeof(Storage));
-    }
+    freelist_trim(&headers);
 }
 
 int64_t

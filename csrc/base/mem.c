@@ -19,17 +19,6 @@
 #include "base/mem_large.h"
 #include "base/settings.h"
 
-#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(PYARR_CHECKS)
-#define MEM_PLAIN 1
-#elif defined(__has_feature)
-#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
-#define MEM_PLAIN 1
-#endif
-#endif
-#ifndef MEM_PLAIN
-#define MEM_PLAIN 0
-#endif
-
 enum {
     SMALL_MAX = 2048,
     CLASSES = 3 + SMALL_MAX / MEM_ALIGNMENT,
@@ -73,12 +62,10 @@ static struct Shared {
     _Atomic int64_t requests; /* of threads that ended */
     _Atomic int64_t limit;
     _Atomic int64_t fail_at;
-    _Atomic bool checks; /* a limit or a failure is set: requests take the slow path */
 } shared = {.lock = PTHREAD_MUTEX_INITIALIZER, .limit = -1};
 
-#if defined(__GNUC__) && !defined(__APPLE__)
-__attribute__((tls_model("initial-exec")))
-#endif
+_Atomic bool mem_checks; /* requests take the slow path */
+
 static _Thread_local Thread *self;
 
 #define relaxed_load(p) atomic_load_explicit((p), memory_order_relaxed)
@@ -146,7 +133,7 @@ unlock_shared(void)
 static void
 update_checks(void)
 {
-    atomic_store(&shared.checks,
+    atomic_store(&mem_checks,
                  atomic_load(&shared.limit) >= 0 || atomic_load(&shared.fail_at) > 0);
 }
 
@@ -394,7 +381,7 @@ block_new(size_t size, bool *zero)
         return out_of_memory(size);
     }
     relaxed_add(&thread->requests, 1);
-    if (__builtin_expect(relaxed_load(&shared.checks), 0) && !request_allowed(thread, size)) {
+    if (__builtin_expect(mem_is_checked(), 0) && !request_allowed(thread, size)) {
         return NULL;
     }
     void *block;
@@ -534,10 +521,4 @@ mem_set_cache_limit(int64_t bytes)
 {
     start();
     mem_large_set_limit(bytes);
-}
-
-bool
-mem_is_plain(void)
-{
-    return MEM_PLAIN;
 }

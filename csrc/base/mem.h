@@ -2,9 +2,22 @@
 #ifndef BASE_MEM_H
 #define BASE_MEM_H
 
+#include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
 #include <stdint.h>
+
+/* Blocks come straight from malloc, so that sanitizers see every error. */
+#if defined(__SANITIZE_ADDRESS__) || defined(__SANITIZE_THREAD__) || defined(PYARR_CHECKS)
+#define MEM_PLAIN 1
+#elif defined(__has_feature)
+#if __has_feature(address_sanitizer) || __has_feature(thread_sanitizer)
+#define MEM_PLAIN 1
+#endif
+#endif
+#ifndef MEM_PLAIN
+#define MEM_PLAIN 0
+#endif
 
 enum { MEM_ALIGNMENT = 64 };
 
@@ -58,7 +71,11 @@ void mem_trim(void);
 /* Bytes of large freed blocks kept for reuse; default 256 MiB. */
 void mem_set_cache_limit(int64_t bytes);
 
-/* True when blocks come straight from malloc, so that sanitizers see every error. */
-bool mem_is_plain(void);
+/* Is there a limit, or a request that is to fail? */
+extern _Atomic bool mem_checks;
+static inline bool mem_is_checked(void)
+{
+    return atomic_load_explicit(&mem_checks, memory_order_relaxed);
+}
 
 #endif

@@ -144,9 +144,13 @@ apply_trace(Trace *trace, OpCode op, Array *const *in, int nin, const int64_t *p
 {
     Node *nodes[CALL_MAX_INPUTS];
     Array *out = NULL;
+    int n = 0;
     const int64_t mark = arena_mark();
-    if (nodes_of(trace, in, nin, nodes) != STATUS_OK) {
-        goto done;
+    for (; n < nin; n++) {
+        nodes[n] = trace_node(trace, in[n]);
+        if (nodes[n] == NULL) {
+            goto done;
+        }
     }
     Node *node = build_any(op, nodes, nin, params, nparams, forced);
     if (node == NULL) {
@@ -162,6 +166,9 @@ apply_trace(Trace *trace, OpCode op, Array *const *in, int nin, const int64_t *p
     }
     out = trace_new_array(trace, node, device_of(in, nin));
 done:
+    for (int i = 0; i < n; i++) {
+        node_release(nodes[i]);
+    }
     arena_reset(mark);
     return out;
 }
@@ -197,6 +204,9 @@ static Array *
 apply(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams, DType forced)
 {
     Trace *trace = trace_current();
+    if (trace != NULL && op_is_elementwise(op)) {
+        return apply_trace(trace, op, in, nin, params, nparams, forced);
+    }
     if (op == OP_nonzero && nparams == 0) {
         return apply_nonzero(in[0]);
     }

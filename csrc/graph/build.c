@@ -24,7 +24,7 @@ arena_reset(int64_t mark)
     while (arena.size > mark) {
         node_release(vec_pop(&arena));
     }
-    if (mark == 0) {
+    if (mark == 0 && trace_current() == NULL) { /* a trace keeps the memory for its next op */
         vec_fini(&arena);
     }
 }
@@ -96,8 +96,7 @@ build_full(double value, DType dtype, int ndim, const int64_t *shape)
 Node *
 build_primitive(OpCode op, Node *const *in, int nin, const int64_t *params, int nparams)
 {
-    Spec specs[CALL_MAX_INPUTS];
-    Spec *spec = specs;
+    Spec spec[CALL_MAX_INPUTS];
     if (nin > CALL_MAX_INPUTS) {
         return err_null(ERR_VALUE, "%s: too many inputs", op_info(op)->name);
     }
@@ -105,7 +104,7 @@ build_primitive(OpCode op, Node *const *in, int nin, const int64_t *params, int 
         if (in[i] == NULL) {
             return NULL;
         }
-        spec[i] = node_spec(in[i]);
+        node_spec(in[i], &spec[i]);
     }
     Spec out;
     if (op_infer(op, spec, nin, params, nparams, &out) != STATUS_OK) {
@@ -184,8 +183,8 @@ build_view(Node *base, const int64_t *geometry)
 Node *
 build_broadcast(Node *x, int ndim, const int64_t *shape)
 {
-    if (x == NULL) {
-        return NULL;
+    if (x == NULL || (x->ndim == ndim && shape_equal(ndim, x->shape, shape))) {
+        return x;
     }
     int64_t plain[GEOMETRY_MAX], geometry[GEOMETRY_MAX];
     geometry_contiguous(x->ndim, x->shape, plain);
@@ -293,36 +292,86 @@ elementwise_identity(OpCode op, Node *const *in, const Spec *out)
     return NULL;
 }
 
-Node *
-build_elementwise(OpCode op, Node *const *in, int nin, DType forced)
+/* The row's loop, the dtypes its inputs are cast to, and the result. */
+static Status
+elementwise_spec(OpCode op, Node *const *in, int nin, DType forced, DType *loop, DType *in_dtypes,
+                 Spec *out)
 {
-    DType dtypes[3], in_dtypes[3], loop = forced, result;
+    DType dtypes[3];
     Weak weak[3];
     int ndims[3];
     const int64_t *shapes[3];
     for (int i = 0; i < nin; i++) {
-        if (in[i] == NULL) {
-            return NULL;
-        }
         dtypes[i] = (DType)in[i]->dtype;
         weak[i] = (Weak)in[i]->weak;
         ndims[i] = in[i]->ndim;
         shapes[i] = in[i]->shape;
     }
-    Spec out = {.weak = WEAK_NONE};
-    if (op_resolve(op, dtypes, weak, nin, forced != DTYPE_COUNT, &loop, in_dtypes, &result) !=
-            STATUS_OK ||
-        shape_broadcast(nin, ndims, shapes, &out.ndim, out.shape) != STATUS_OK) {
+    *loop = forced;
+    out->weak = WEAK_NONE;
+    if (op_resolve(op, dtypes, weak, nin, forced != DTYPE_COUNT, loop, in_dtypes, &out->dtype) !=
+        STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    return shape_broadcast(nin, ndims, shapes, &out->ndim, out->shape);
+}
+
+/* The same where it is simplest and commonest: strong inputs of one floating dtype, either of one
+ * shape or 0-d. False where it is not. */
+static bool
+plain_spec(OpCode op, Node *const *in, int nin, DType *loop, DType *in_dtypes, Spec *out)
+{
+    const Node *widest = in[0];
+    for (int i = 1; i < nin; i++) {
+        widest = widest->ndim == 0 ? in[i] : widest;
+    }
+    for (int i = 0; i < nin; i++) {
+        const Node *x = in[i];
+        if (x->dtype != widest->dtype || x->weak != WEAK_NONE ||
+            !(x->ndim == 0 ||
+              (x->ndim == widest->ndim && shape_equal(x->ndim, x->shape, widest->shape)))) {
+            return false;
+        }
+        in_dtypes[i] = (DType)widest->dtype;
+    }
+    out->dtype = op_plain_result(op, (DType)widest->dtype);
+    if (out->dtype == DTYPE_COUNT || nin != op_info(op)->nin) {
+        return false;
+    }
+    *loop = (DType)widest->dtype;
+    out->weak = WEAK_NONE;
+    out->ndim = widest->ndim;
+    for (int axis = 0; axis < widest->ndim; axis++) {
+        out->shape[axis] = widest->shape[axis];
+    }
+    return true;
+}
+
+Node *
+build_elementwise(OpCode op, Node *const *in, int nin, DType forced)
+{
+    DType in_dtypes[3], loop;
+    Spec out;
+    for (int i = 0; i < nin; i++) {
+        if (in[i] == NULL) {
+            return NULL;
+        }
+    }
+    const bool plain =
+        forced == DTYPE_COUNT && plain_spec(op, in, nin, &loop, in_dtypes, &out);
+    if (!plain && elementwise_spec(op, in, nin, forced, &loop, in_dtypes, &out) != STATUS_OK) {
         return NULL;
     }
-    out.dtype = result;
     Node *simple = elementwise_identity(op, in, &out);
     if (simple != NULL) {
         return simple;
     }
     Node *ready[3];
     for (int i = 0; i < nin; i++) {
-        ready[i] = build_broadcast(build_cast(in[i], in_dtypes[i]), out.ndim, out.shape);
+        ready[i] = in[i];
+        if ((DType)in[i]->dtype != in_dtypes[i] || in[i]->ndim != out.ndim || !plain) {
+            ready[i] = build_broadcast(build_cast(in[i], in_dtypes[i]), out.ndim, out.shape);
+        }
         if (ready[i] == NULL) {
             return NULL;
         }

@@ -2,12 +2,16 @@
 #include "graph/node.h"
 
 #include "base/hooks.h"
-#include "base/mem.h"
+#include "base/freelist.h"
 #include "graph/trace.h"
 
 #include <assert.h>
 #include <stdio.h>
 #include <string.h>
+
+/* Nodes with few inputs, parameters and axes have blocks of one size. */
+enum { NODE_BLOCK = 256 };
+static FreeList free_nodes = {.limit = 512, .size = NODE_BLOCK};
 
 int64_t node_live_count;
 static uint64_t node_next_seq = 1;
@@ -53,9 +57,10 @@ mask_of(int op, Node *const *inputs, int nin, const Spec *spec)
     if (op < OP_COUNT && (op_info((OpCode)op)->flags & FLAG_NONDIFF)) {
         return 0;
     }
+    const bool all = op < OP_ELEMENTWISE_COUNT;
     uint64_t mask = 0;
     for (int i = 0; i < nin; i++) {
-        if (op_differentiates_input(op, i)) {
+        if (all || op_differentiates_input(op, i)) {
             mask |= inputs[i]->mask;
         }
     }
@@ -68,36 +73,37 @@ node_new(int op, Node *const *inputs, int nin, const int64_t *params, int nparam
 {
     const size_t size = sizeof(Node) + (size_t)nin * sizeof(Node *) +
                         (size_t)(nparams + spec->ndim) * sizeof(int64_t);
-    Node *node = mem_new(size);
+    Node *node = size <= NODE_BLOCK ? freelist_new(&free_nodes) : mem_new(size);
     if (node == NULL) {
         return NULL;
     }
-    memset(node, 0, sizeof *node);
-    node->refcount = 1;
-    node->op = (uint16_t)op;
-    node->dtype = (uint8_t)spec->dtype;
-    node->weak = (uint8_t)spec->weak;
-    node->ndim = (int16_t)spec->ndim;
-    node->nin = nin;
-    node->nparams = nparams;
-    node->block_size = size;
-    node->inputs = (Node **)(node + 1);
+    *node = (Node){
+        .refcount = 1,
+        .op = (uint16_t)op,
+        .dtype = (uint8_t)spec->dtype,
+        .weak = (uint8_t)spec->weak,
+        .ndim = (int16_t)spec->ndim,
+        .flags = node_backward ? NODE_BACKWARD : 0,
+        .nin = nin,
+        .nparams = nparams,
+        .size = 1,
+        .mask = mask_of(op, inputs, nin, spec),
+        .seq = node_next_seq++,
+        .inputs = (Node **)(node + 1),
+        .block_size = size,
+    };
     node->params = (int64_t *)(node->inputs + nin);
     node->shape = node->params + nparams;
-    node->size = 1;
     for (int i = 0; i < nin; i++) {
         node->inputs[i] = node_retain(inputs[i]);
     }
-    if (nparams > 0) {
-        memcpy(node->params, params, (size_t)nparams * sizeof(int64_t));
+    for (int i = 0; i < nparams; i++) {
+        node->params[i] = params[i];
     }
     for (int i = 0; i < spec->ndim; i++) {
         node->shape[i] = spec->shape[i];
         node->size *= spec->shape[i];
     }
-    node->mask = mask_of(op, inputs, nin, spec);
-    node->seq = node_next_seq++;
-    node->flags = node_backward ? NODE_BACKWARD : 0;
     node->line = host_hooks.line_now(&node->instruction);
     node_live_count++;
     return node;
@@ -114,8 +120,13 @@ node_set_backward(bool on)
 Node *
 node_new_constant(Array *value)
 {
-    Spec spec = {.dtype = (DType)value->dtype, .weak = (Weak)value->weak, .ndim = value->ndim};
-    memcpy(spec.shape, value->shape, (size_t)value->ndim * sizeof(int64_t));
+    Spec spec; /* a large struct: only what is used is written */
+    spec.dtype = (DType)value->dtype;
+    spec.weak = (Weak)value->weak;
+    spec.ndim = value->ndim;
+    for (int i = 0; i < value->ndim; i++) {
+        spec.shape[i] = value->shape[i];
+    }
     Node *node = node_new(OP_constant, NULL, 0, NULL, 0, &spec);
     if (node != NULL) {
         node->value = array_retain(value);
@@ -138,15 +149,14 @@ node_drop_lines(Node *node)
 /* Nodes whose count fell to zero wait on a list threaded through next_reader, so that a
  * chain of a million nodes is freed by a loop. */
 void
-node_release(Node *node)
+node_free(Node *node)
 {
     static Node *waiting;
     static bool busy;
-    if (node == NULL || --node->refcount > 0) {
-        return;
-    }
     assert(node->refcount == 0);
-    trace_forget_node(node);
+    if (node->readers_of != NULL) {
+        trace_forget_node(node);
+    }
     node->next_reader = waiting;
     waiting = node;
     if (busy) {
@@ -165,7 +175,11 @@ node_release(Node *node)
         }
         node_drop_lines(dead);
         node_live_count--;
-        mem_free(dead, dead->block_size);
+        if (dead->block_size <= NODE_BLOCK) {
+            freelist_free(&free_nodes, dead);
+        } else {
+            mem_free(dead, dead->block_size);
+        }
     }
     busy = false;
 }
@@ -182,15 +196,15 @@ node_make_constant(Node *node)
     }
 }
 
-Spec
-node_spec(const Node *node)
+void
+node_spec(const Node *node, Spec *spec)
 {
-    Spec spec;
-    spec.dtype = (DType)node->dtype;
-    spec.weak = (Weak)node->weak;
-    spec.ndim = node->ndim;
-    memcpy(spec.shape, node->shape, (size_t)node->ndim * sizeof(int64_t));
-    return spec;
+    spec->dtype = (DType)node->dtype;
+    spec->weak = (Weak)node->weak;
+    spec->ndim = node->ndim;
+    for (int i = 0; i < node->ndim; i++) {
+        spec->shape[i] = node->shape[i];
+    }
 }
 
 bool

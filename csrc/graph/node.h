@@ -56,14 +56,21 @@ Node *node_new(int op, Node *const *inputs, int nin, const int64_t *params, int 
 /* A leaf that stands for a concrete array (retained). */
 Node *node_new_constant(Array *value);
 static inline Node *node_retain(Node *n) { n->refcount++; return n; }
-void node_release(Node *node); /* NULL is fine; never recurses, however deep the graph */
+void node_free(Node *node); /* with a count of 0; never recurses, however deep the graph */
+static inline void
+node_release(Node *node) /* NULL is fine */
+{
+    if (node != NULL && --node->refcount == 0) {
+        node_free(node);
+    }
+}
 /* Forget inputs (an evaluated node that nothing differentiates becomes a constant). */
 void node_make_constant(Node *node);
 
 /* Whether nodes that this thread makes are NODE_BACKWARD from now on; gives what it was. */
 bool node_set_backward(bool on);
 
-Spec node_spec(const Node *node);
+void node_spec(const Node *node, Spec *spec); /* the spec of its result */
 const char *node_op_name(int op);
 static inline bool node_is_active(const Node *n) { return n->mask != 0; }
 /* The value of a literal with one element, or a broadcast of it, as a real double. */

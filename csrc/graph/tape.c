@@ -356,7 +356,8 @@ graph_custom(Array *out, Array *const *args, int narg, uintptr_t rule)
     if (in[0] == NULL) {
         goto done;
     }
-    const Spec spec = node_spec(in[0]);
+    Spec spec;
+    node_spec(in[0], &spec);
     const int64_t params[1] = {(int64_t)rule};
     Node *node = arena_keep(node_new(OP_custom, in, narg + 1, params, 1, &spec));
     if (node == NULL) {

@@ -1,26 +1,21 @@
 /* graph/trace.c -- bindings between storages and nodes. */
 #include "graph/trace.h"
 
-#include "base/mem.h"
+#include "base/freelist.h"
 #include "graph/evaluate.h"
 
 #include <assert.h>
 #include <string.h>
 
-static _Thread_local Trace *current_trace;
+_Thread_local Trace *trace_here;
 static Trace tape = {.is_tape = true};
 static uint64_t trace_count;
+static FreeList free_bindings = {.limit = 512, .size = sizeof(Binding)};
 int64_t trace_pin_limit = INT64_MAX;
 
 /* Foreign memory up to this size is copied when it is recorded, so that later writes by its
  * owner do not matter. */
 enum { FOREIGN_COPY_LIMIT = 64 * 1024 };
-
-Trace *
-trace_current(void)
-{
-    return current_trace;
-}
 
 Trace *
 trace_tape(void)
@@ -31,35 +26,27 @@ trace_tape(void)
 Status
 trace_open(void)
 {
-    assert(current_trace == NULL);
-    current_trace = mem_new_zeroed(sizeof(Trace));
-    if (current_trace == NULL) {
+    assert(trace_here == NULL);
+    trace_here = mem_new_zeroed(sizeof(Trace));
+    if (trace_here == NULL) {
         return STATUS_ERROR;
     }
-    current_trace->serial = ++trace_count;
+    trace_here->serial = ++trace_count;
     return STATUS_OK;
 }
 
 void
 trace_close(void)
 {
-    Trace *trace = current_trace;
-    current_trace = NULL;
+    Trace *trace = trace_here;
+    trace_here = NULL;
     while (trace->bindings != NULL) {
         trace_unbind(trace->bindings);
     }
     mem_free(trace, sizeof *trace);
-}
-
-Binding *
-trace_find(const Trace *trace, const Storage *storage)
-{
-    for (Binding *b = storage->bindings; b != NULL; b = b->next_of_storage) {
-        if (b->trace == trace) {
-            return b;
-        }
+    if (arena_mark() == 0) {
+        arena_reset(0);
     }
-    return NULL;
 }
 
 Binding *
@@ -79,12 +66,11 @@ binding_make(Trace *trace, Storage *storage)
     if (b != NULL) {
         return b;
     }
-    b = mem_new_zeroed(sizeof *b);
+    b = freelist_new(&free_bindings);
     if (b == NULL) {
         return NULL;
     }
-    b->trace = trace;
-    b->storage = storage;
+    *b = (Binding){.trace = trace, .storage = storage};
     b->next_of_storage = storage->bindings;
     storage->bindings = b;
     b->next = trace->bindings;
@@ -144,7 +130,7 @@ trace_unbind(Binding *b)
     binding_detach_node(b);
     Node *node = b->node;
     Array *grad = b->grad;
-    mem_free(b, sizeof *b);
+    freelist_free(&free_bindings, b);
     array_release(grad);
     node_release(node);
 }
@@ -276,6 +262,23 @@ is_part(const Node *base, const Array *a)
     return is;
 }
 
+/* Does `a` lie over its storage as an array that was made for the node's value? */
+static bool
+is_whole(const Node *node, const Array *a)
+{
+    int64_t stride = dtype_size((DType)node->dtype);
+    if (node->dtype != a->dtype || node->ndim != a->ndim || a->offset != 0) {
+        return false;
+    }
+    for (int i = node->ndim - 1; i >= 0; i--) {
+        if (a->shape[i] != node->shape[i] || (a->strides[i] != stride && a->shape[i] != 1)) {
+            return false;
+        }
+        stride *= a->shape[i];
+    }
+    return true;
+}
+
 static Node *
 bound_node(Binding *b, const Array *a)
 {
@@ -345,8 +348,14 @@ constant_node(Trace *trace, Array *a)
 Node *
 trace_node(Trace *trace, Array *a)
 {
+    Binding *b = a->storage->bindings;
+    if (b == NULL || b->trace != trace || b->node == NULL) {
+        b = trace_find_node(trace, a->storage);
+    }
+    if (b != NULL && is_whole(b->node, a) && b->node->op != OP_constant) {
+        return node_retain(b->node);
+    }
     const int64_t mark = arena_mark();
-    Binding *b = trace_find_node(trace, a->storage);
     Node *node = b != NULL ? bound_node(b, a) : constant_node(trace, a);
     if (node != NULL) {
         if (node->weak != a->weak && node->op == OP_constant) {

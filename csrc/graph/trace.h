@@ -40,13 +40,22 @@ struct Trace {
 };
 
 /* This thread's open trace, or NULL. */
-Trace *trace_current(void);
+extern _Thread_local Trace *trace_here;
+static inline Trace *trace_current(void) { return trace_here; }
 Trace *trace_tape(void);
 Status trace_open(void);   /* a new one; there must be none on this thread */
 void trace_close(void);    /* drops all bindings */
 
 /* The binding of a storage in this trace, or NULL. */
-Binding *trace_find(const Trace *trace, const Storage *storage);
+static inline Binding *
+trace_find(const Trace *trace, const Storage *storage)
+{
+    Binding *b = storage->bindings;
+    while (b != NULL && b->trace != trace) {
+        b = b->next_of_storage;
+    }
+    return b;
+}
 /* The binding that gives the storage its node: this trace's (NULL: none is open), else the
  * tape's, else NULL. */
 Binding *trace_find_node(const Trace *trace, const Storage *storage);

@@ -21,6 +21,10 @@ typedef struct Spec {
 Status op_resolve(OpCode op, const DType *dtypes, const Weak *weak, int nin, bool forced,
                   DType *loop, DType *in_dtypes, DType *out);
 
+/* op_resolve where all inputs are strong and of one floating dtype, which is the loop then: the
+ * result's dtype, or DTYPE_COUNT where it is not that simple. */
+DType op_plain_result(OpCode op, DType dtype);
+
 /*
  * Result of any op. Elementwise inputs may still differ in shape (broadcast) and dtype; for
  * primitives they must satisfy what primitives.def says, else the error is set with NumPy's

@@ -3,7 +3,7 @@
 
 #include <string.h>
 
-static const OpInfo infos[OP_COUNT] = {
+const OpInfo op_infos[OP_COUNT] = {
 #define ROW1(name, cls, rule, forward, dx, flags, doc)                                             \
     [OP_##name] = {#name, doc, 1, cls, rule, AXES_ELEMENTWISE, flags},
 #define ROW2(name, cls, rule, forward, dx, dy, flags, doc)                                         \
@@ -19,17 +19,11 @@ static const OpInfo infos[OP_COUNT] = {
 #undef PRIMITIVE
 };
 
-const OpInfo *
-op_info(OpCode op)
-{
-    return &infos[op];
-}
-
 OpCode
 op_find(const char *name)
 {
     for (int op = 0; op < OP_COUNT; op++) {
-        if (strcmp(infos[op].name, name) == 0) {
+        if (strcmp(op_infos[op].name, name) == 0) {
             return (OpCode)op;
         }
     }

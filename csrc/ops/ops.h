@@ -72,7 +72,8 @@ typedef struct OpInfo {
     uint32_t flags;
 } OpInfo;
 
-const OpInfo *op_info(OpCode op);
+extern const OpInfo op_infos[OP_COUNT];
+static inline const OpInfo *op_info(OpCode op) { return &op_infos[op]; }
 OpCode op_find(const char *name); /* OP_COUNT when there is none */
 static inline bool op_is_elementwise(OpCode op) { return op < OP_ELEMENTWISE_COUNT; }
 

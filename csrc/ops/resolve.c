@@ -254,6 +254,14 @@ choose_loop(OpCode op, const DType *dtypes, const Weak *weak, int nin, DType *lo
     return class_has(op, *loop) ? STATUS_OK : unsupported(op);
 }
 
+DType
+op_plain_result(OpCode op, DType dtype)
+{
+    const bool plain = dtype_is_inexact(dtype) && op_info(op)->cls != CLASS_SPECIAL &&
+                       op != OP_float_power && class_has(op, dtype);
+    return plain ? result_dtype(op, dtype) : DTYPE_COUNT;
+}
+
 /* A loop demanded by dtype=: it must exist and the inputs must cast to it by same_kind. */
 static Status
 check_forced(OpCode op, const DType *dtypes, const Weak *weak, int nin, DType loop)

@@ -57,16 +57,35 @@ find_package(void)
 }
 
 static bool
-is_ours(PyCodeObject *code)
+lies_in_package(PyObject *name)
 {
-    PyObject *name = code->co_filename;
-    if (package == NULL) {
-        return false;
-    }
     const int kind = PyUnicode_KIND(package);
     const Py_ssize_t length = PyUnicode_GET_LENGTH(package);
     return (int)PyUnicode_KIND(name) == kind && PyUnicode_GET_LENGTH(name) > length &&
            memcmp(PyUnicode_DATA(name), PyUnicode_DATA(package), (size_t)(length * kind)) == 0;
+}
+
+/* Does the code lie in this package? Asked for every recorded op, so the last answers are kept. */
+static bool
+is_ours(PyCodeObject *code)
+{
+    static PyObject *known[2]; /* names of files outside and inside, owned */
+    PyObject *name = code->co_filename;
+    if (name == known[false]) {
+        return false;
+    }
+    if (name == known[true]) {
+        return true;
+    }
+    if (package == NULL) {
+        find_package();
+    }
+    if (package == NULL) {
+        return false;
+    }
+    const bool ours = lies_in_package(name);
+    Py_XSETREF(known[ours], Py_NewRef(name));
+    return ours;
 }
 
 #ifdef PYARR_FAST_FRAMES
@@ -78,9 +97,6 @@ line_now(int32_t *instruction)
     PyThreadState *state = _PyThreadState_UncheckedGet();
     if (state == NULL) {
         return 0;
-    }
-    if (package == NULL) {
-        find_package();
     }
     struct _PyInterpreterFrame *frame = state->cframe->current_frame;
     for (; frame != NULL; frame = frame->previous) {
@@ -108,9 +124,6 @@ line_now(int32_t *instruction)
     *instruction = -1;
     if (PyThreadState_GetUnchecked() == NULL) {
         return 0;
-    }
-    if (package == NULL) {
-        find_package();
     }
     PyFrameObject *frame = (PyFrameObject *)Py_XNewRef((PyObject *)PyEval_GetFrame());
     while (frame != NULL) {

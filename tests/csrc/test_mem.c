@@ -189,7 +189,7 @@ test_failures(void)
 static void
 test_reuse(void)
 {
-    if (mem_is_plain()) {
+    if (MEM_PLAIN) {
         return;
     }
     const size_t size = 8000000;
