@@ -49,7 +49,8 @@ tests-san:
 	$(PYTHON) -P -m pytest -q --capture=sys -m "not slow" $(TESTS)
 
 bench: all
-	for file in benchmarks/*.py; do PYTHONPATH=. $(PYTHON) $$file || exit 1; done
+	$(PYTHON) -m benchmarks
+	for file in kernels overhead; do PYTHONPATH=. $(PYTHON) benchmarks/$$file.py || exit 1; done
 
 wheel:
 	$(PYTHON) -m pip wheel --no-deps -w dist .

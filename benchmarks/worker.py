@@ -1,0 +1,149 @@
+"""The child process of one peer: answers requests, a line of JSON each.
+
+Times are of single calls. Memory is the process's peak resident memory during a call
+that is not the first, over what it was before the first call, all data in place; on Linux
+the peak is VmHWM, which is reset before; elsewhere it is the growth of ru_maxrss.
+"""
+
+import ctypes
+import gc
+import json
+import os
+import resource
+import statistics
+import sys
+import time
+from pathlib import Path
+
+import numpy as np
+
+from . import holography, workloads
+from .peers import Autograd, Fused, Jax, NumPy, Pyarr, Torch, TorchCompile, TorchJoint
+
+MAKERS = {
+    "pyarr": Pyarr,
+    "interpreter": Pyarr,
+    "numpy": NumPy,
+    "autograd": Autograd,
+    "torch": Torch,
+    "torch.compile": TorchCompile,
+    "torch joint": TorchJoint,
+    "jax": Jax,
+    "C": Fused,
+}
+
+
+def catalogue(data):
+    """All workloads by name, in the order in which they are shown."""
+    found = workloads.workloads(data) + holography.workloads(data)
+    return {workload.name: workload for workload in found}
+
+
+class Memory:
+    """Peak resident memory of this process in bytes, as far as the system tells."""
+
+    def __init__(self):
+        self.resets = os.access("/proc/self/clear_refs", os.W_OK)
+
+    @staticmethod
+    def status(field):
+        for line in Path("/proc/self/status").read_text().splitlines():
+            if line.startswith(field):
+                return 1024 * int(line.split()[1])
+        raise OSError(f"no {field} in /proc/self/status")
+
+    def base(self):
+        """What is in use now, when the C library has given back what it can."""
+        gc.collect()
+        if not self.resets:
+            return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+        if trim:
+            trim(0)
+        return self.status("VmRSS")
+
+    def peak(self, run):
+        if not self.resets:
+            run()
+            return 1024 * resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+        Path("/proc/self/clear_refs").write_text("5")
+        run()
+        return self.status("VmHWM")
+
+
+def seconds_of(run):
+    start = time.perf_counter()
+    run()
+    return time.perf_counter() - start
+
+
+class Worker:
+    def __init__(self, name, scratch, data):
+        self.peer = MAKERS[name](scratch)
+        self.scratch, self.data = Path(scratch), data
+        self.workloads = catalogue(data)
+        self.memory = Memory()
+        self.runs, self.base = {}, 0
+        # What a library loads for its first derivative is no workload's first call.
+        self.peer.build(self.workloads["beam-10"])()
+        self.forget()
+
+    def prepare(self, workload, kind):
+        """Data, then the first call; results go to a file, for gradients are long."""
+        workload = self.workloads[workload]
+        if kind == "value":
+            run = self.peer.build_value(workload)
+        elif kind == "products":
+            run = holography.products(self.peer.m, workload)
+        else:
+            run = self.peer.build(workload)
+        self.runs[kind] = run
+        self.base = self.memory.base()
+        start = time.perf_counter()
+        value, gradients = run()
+        first = time.perf_counter() - start
+        if gradients is None:
+            gradients = ()
+        elif not isinstance(gradients, (list, tuple)):
+            gradients = (gradients,)
+        file = self.scratch / f"{os.getpid()}.npz"
+        np.savez(file, value, *[np.asarray(g) for g in gradients])
+        return {"first": first, "second": seconds_of(run), "file": str(file)}
+
+    def time(self, kind, repeats, warm):
+        """Median seconds of `repeats` calls, after one that fills the caches."""
+        run = self.runs[kind]
+        if warm:
+            run()
+        return {"seconds": statistics.median(seconds_of(run) for _ in range(repeats))}
+
+    def extra(self):
+        return {"bytes": self.memory.peak(self.runs["gradient"]) - self.base}
+
+    def fit(self, name, limit):
+        return holography.whole_fit(self.peer.m, name, self.data, limit)
+
+    def forget(self):
+        self.runs.clear()
+        gc.collect()
+        self.peer.forget()
+        return {}
+
+
+def serve(name, scratch, data):
+    """Answer until stdin ends. What libraries print goes to stderr."""
+    answers = os.fdopen(os.dup(1), "w")
+    os.dup2(2, 1)
+    worker = None
+    for line in sys.stdin:
+        request = json.loads(line)
+        try:
+            worker = worker or Worker(name, scratch, data)
+            answer = getattr(worker, request.pop("do"))(**request)
+        except Exception as error:  # whatever it is, the peer is left out with it
+            answer = {"error": f"{type(error).__name__}: {error}"[:300]}
+        print(json.dumps(answer), file=answers, flush=True)
+
+
+if __name__ == "__main__":
+    serve(*sys.argv[1:])

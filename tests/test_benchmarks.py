@@ -1,0 +1,195 @@
+"""The benchmarks: their numbers are worth something only if what they compute is right."""
+
+import json
+import os
+import subprocess
+import sys
+from functools import partial
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+pa = pytest.importorskip("pyarr")
+
+ROOT = Path(__file__).resolve().parents[1]
+sys.path.append(str(ROOT))
+
+from benchmarks import fused, holography, measure, targets, workloads  # noqa: E402
+from benchmarks.workloads import Workload  # noqa: E402
+
+ADBENCH = ROOT.parent / "shared/data/adbench/gmm/test.txt"
+
+SMALL = {
+    "beam": Workload("", workloads.beam, partial(workloads.beam_problem, 1003)),
+    "beam by squares": Workload(
+        "",
+        workloads.squares(workloads.beam),
+        partial(workloads.beam_problem, 1003),
+        "beam",
+    ),
+    "cauchy": Workload("", workloads.cauchy, partial(workloads.cauchy_problem, 7001)),
+    "mixture": Workload("", workloads.mixture, partial(workloads.mixture_problem, 999)),
+    "line": Workload("", workloads.line, partial(workloads.line_problem, 500)),
+    "logistic": Workload(
+        "",
+        workloads.logistic,
+        partial(workloads.regression_problem, 300, 32, "logistic"),
+    ),
+    "poisson": Workload(
+        "", workloads.poisson, partial(workloads.regression_problem, 300, 32, "poisson")
+    ),
+    "kernel_sum": Workload(
+        "", workloads.kernel_sum, partial(workloads.kernel_problem, 65)
+    ),
+}
+
+
+def run(*options, **environment):
+    return subprocess.run(
+        [sys.executable, "-m", "benchmarks", *options],
+        env=os.environ | {"PYTHONPATH": str(ROOT)} | environment,
+        capture_output=True,
+        text=True,
+    )
+
+
+def value_and_gradients(workload):
+    parameters, data = workload.problem()
+    data = [pa.asarray(a) for a in data]
+    f = pa.value_and_grad(
+        lambda *p: workload.formula(pa, *p, *data),
+        argnums=tuple(range(len(parameters))),
+    )
+    return f(*parameters)
+
+
+def test_a_quick_run_prints_tables_and_writes_json(tmp_path):
+    done = run(
+        *("--quick", "--only", "beam-1e3", "--peers", "pyarr", "numpy"),
+        *("--results", str(tmp_path)),
+    )
+    assert done.returncode == 0, done.stderr
+    assert "beam-1e3" in done.stdout and "Targets" in done.stdout
+    record = json.loads((tmp_path / "value_and_grad.json").read_text())
+    assert list(record["results"]) == ["beam-1e3"]
+    result = record["results"]["beam-1e3"]
+    assert set(result["peers"]) == {"pyarr", "numpy"} and result["left_out"] == {}
+    assert result["parameters"] == 6
+    for row in result["peers"].values():
+        assert 0 < row["least_ms"] <= row["median_ms"] < 1e3
+        assert row["first_call_ms"] > 0
+    assert {"cpu", "cores", "isa", "date", "versions"} <= set(record["machine"])
+    target = {t["what"]: t for t in record["targets"]}
+    assert target["beam-1e3: times the best peer"]["passed"] is None
+
+
+def test_unknown_names_end_the_run():
+    done = run("--only", "beam-1e3", "bean-*")
+    assert done.returncode == 1 and "bean-*" in done.stderr
+
+
+def test_a_peer_that_is_missing_is_left_out_with_the_reason(tmp_path):
+    (tmp_path / "autograd.py").write_text("raise ImportError('no autograd here')\n")
+    path = os.pathsep.join([str(tmp_path), str(ROOT)])
+    done = run(
+        *("--quick", "--only", "beam-10", "--peers", "numpy", "autograd"),
+        *("--results", str(tmp_path)),
+        PYTHONPATH=path,
+    )
+    assert done.returncode == 0, done.stderr
+    record = json.loads((tmp_path / "value_and_grad.json").read_text())
+    reason = record["results"]["beam-10"]["left_out"]["autograd"]
+    assert reason == "ImportError: no autograd here"
+
+
+@pytest.fixture(scope="module")
+def library(tmp_path_factory):
+    try:
+        return fused.compile_fused(tmp_path_factory.mktemp("fused"))
+    except OSError as error:
+        pytest.skip(str(error))
+
+
+@pytest.mark.parametrize("name", SMALL)
+def test_the_fused_c_agrees_with_pyarr(library, name):
+    workload = SMALL[name]
+    parameters, data = workload.problem()
+    result = fused.function(library, workload.fused or name, parameters, data)()
+    value, gradients = value_and_gradients(workload)
+    assert measure.disagreement(result, (value, gradients)) is None
+    assert value == pytest.approx(
+        float(workload.formula(np, *parameters, *data)), 1e-12
+    )
+
+
+def test_disagreement_is_found():
+    right = 2.0, [np.array([1.0, -3.0])]
+    assert measure.disagreement(right, right) is None
+    assert measure.disagreement((2.0, ()), right) is None
+    assert "value" in measure.disagreement((2.00001, right[1]), right)
+    for wrong in ([1.0, -3.00001], [1.0, np.nan]):
+        assert "gradient" in measure.disagreement((2.0, [np.array(wrong)]), right)
+
+
+@pytest.mark.skipif(not ADBENCH.is_file(), reason=f"no file {ADBENCH}")
+def test_adbench_reference():
+    """gmm/test.txt has a published objective and gradient (microsoft/ADBench, MIT)."""
+    problem = partial(workloads.precision_file, ADBENCH)
+    workload = Workload("", workloads.precision_mixture, problem)
+    value, (alpha, means, factors) = value_and_gradients(workload)
+    assert value == pytest.approx(8.07380408004975791, rel=1e-13)
+    np.testing.assert_allclose(
+        alpha,
+        [1.08662855508652456e-01, -7.41270039523898472e-01, 6.32607184015246071e-01],
+        rtol=1e-12,
+    )
+    np.testing.assert_allclose(means[0, 0], 1.11692576532787013, rtol=1e-12)
+    np.testing.assert_allclose(
+        factors[2],
+        [1.71892309775004937, 8.60091090790866875e-01, -9.94640930466322848e-01],
+        rtol=1e-12,
+    )
+
+
+def test_triangles_are_packed_column_by_column():
+    places = workloads.triangle_places(4)
+    triangle = np.array([10, 20, 30, 40, 1, 2, 3, 4, 5, 6, 0])[places]
+    expected = [[10, 0, 0, 0], [1, 20, 0, 0], [2, 4, 30, 0], [3, 5, 6, 40]]
+    np.testing.assert_array_equal(triangle, expected)
+
+
+@pytest.mark.parametrize("use_fft", [False, True])
+def test_holography_is_the_model_of_the_example(tmp_path, use_fft):
+    pixels, order = 32, 3
+    model = holography.model(np, tmp_path, pixels, order, use_fft)
+    if use_fft:
+        (theta,), data = holography.fft_problem(tmp_path, pixels, order)
+        length = holography.oof_model.fft_length(model.telescope, pixels, model.maps)[0]
+        sizes = {"pixels": model.pupil.pixels, "order": order, "length": length}
+        value = holography.by_fft(np, theta, *data, **sizes)
+    else:
+        (theta,), data = holography.matrix_problem(tmp_path, pixels, order)
+        value = holography.by_matrices(np, theta, *data, pixels=pixels, order=order)
+    model.start("gauss")  # sets the scales
+    assert value == pytest.approx(model.gauss(theta), rel=1e-12)
+
+
+def test_verdicts():
+    peers = {"pyarr": 1.0, "torch": 5.0, "jax": 2.5, "torch joint": 0.5, "C": 1.0}
+    rows = {
+        name: {"median_ms": ms, "first_call_ms": ms, "extra_bytes": 10**7}
+        for name, ms in peers.items()
+    }
+    result = {"peers": rows, "notes": {}}
+    verdicts = {
+        what: targets.passed(measured, sign, bound)
+        for what, measured, sign, bound in targets.checks({"beam-1e6": result}, {})
+    }
+    assert verdicts == {
+        "beam-1e6: times the best peer": False,
+        "beam-1e6: over hand-fused C": True,
+        "beam-1e6: interpreter, times the best peer": None,
+        "beam-1e6: first call over the next (ms)": True,
+        "beam-1e6: extra memory (MB)": False,
+    }
