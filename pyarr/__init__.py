@@ -90,7 +90,7 @@ _ALIASES = {
 # names of the core that are no part of the interface
 _INTERNAL = (
     "apply custom export_refusals grad_enabled is_active is_tracing num_threads ops "
-    "register_host set_grad_enabled set_pin_limit tape_grad transform ufunc"
+    "plan_cache_equal_hashes register_host set_grad_enabled set_pin_limit tape_grad transform ufunc"
 ).split()
 
 _LAZY = ("autograd", "fft", "linalg", "optimize", "random", "testing")

@@ -166,7 +166,7 @@ def value_and_grad(f, argnums=0, has_aux=False):
             out = run("value_and_grad", f, given.args, kwargs)
             value, aux = _split_aux("value_and_grad", out, has_aux)
             value = _scalar("value_and_grad", value)
-            found = t.pullback([value], [1.0], given.arrays)
+            value, *found = t.value_and_grad(value, given.arrays)
             kind = given.kind
         except BaseException:
             t.abort()

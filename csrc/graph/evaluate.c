@@ -1,13 +1,15 @@
 /* graph/evaluate.c -- computing the values of nodes.
  *
  * Two ways: a look (keep = true) keeps every value that it computes, so that n looks into a
- * growing trace cost O(n) in all; the final run of a trace frees each value after its last
- * reader, and runs elementwise nodes in groups (fuse.c). Writes (assign, scatter) reuse the memory of their base where nobody else reads it.
+ * growing trace cost O(n) in all, and goes node by node; the final run of a trace follows a
+ * plan (plan.h) where it can. Writes (assign, scatter) reuse the memory of their base where
+ * nobody else reads it.
  */
 #include "graph/evaluate.h"
 
 #include "base/mem.h"
-#include "graph/run.h"
+#include "base/vec.h"
+#include "graph/plan.h"
 #include "graph/trace.h"
 
 #include <assert.h>
@@ -15,6 +17,22 @@
 #include <string.h>
 
 typedef VEC(Node *) NodeList;
+
+/* What the run knows of each node it computes. */
+typedef struct Use {
+    int64_t readers; /* still to come; targets count one that never comes */
+    int64_t first;   /* where the node's inputs begin in `places` */
+} Use;
+
+/* Marks serve while a run is prepared only: kernels let other threads at the interpreter, whose
+ * runs and backward passes may meet the same nodes of the tape. */
+typedef struct Run {
+    VEC(Node *) order; /* retained, sorted by seq */
+    Use *uses;         /* one for each node, and the end */
+    int64_t *places;   /* of each input in `order`, + 1; 0 when it had its value already */
+    int64_t nplaces;
+    bool keep;
+} Run;
 
 /* ---- values that need no computation ---- */
 
@@ -304,7 +322,8 @@ compute_node(const Node *node, Array *const *in, bool base_free)
     return execute_primitive((OpCode)node->op, in, node->nin, node->params, node->nparams);
 }
 
-void
+/* The reads of a computed node are over: values nobody waits for are freed. */
+static void
 run_reads_done(Run *run, int64_t at)
 {
     for (int64_t k = run->uses[at].first; k < run->uses[at + 1].first && !run->keep; k++) {
@@ -331,7 +350,8 @@ input_value(Node *input)
     return node_value(input);
 }
 
-Status
+/* Compute the node at a place of the order, whose inputs have values. */
+static Status
 run_node(Run *run, int64_t at)
 {
     enum { FEW = 8 };
@@ -385,20 +405,12 @@ static Status
 run_all(Run *run)
 {
     for (int64_t i = 0; i < run->order.size; i++) {
-        int fused = 0;
-        if (run->uses[i].done || node_has_value(run->order.data[i])) {
-            continue;
-        }
-        if (fuse_run(run, i, &fused) != STATUS_OK) {
-            return STATUS_ERROR;
-        }
-        if (fused > 0 || run->uses[i].done) {
+        if (node_has_value(run->order.data[i])) {
             continue;
         }
         if (run_node(run, i) != STATUS_OK) {
             return STATUS_ERROR;
         }
-        run->uses[i].done = true;
         run_reads_done(run, i);
     }
     return STATUS_OK;
@@ -417,10 +429,33 @@ aliases_input(const Node *node)
     return node->op == OP_custom;
 }
 
+static bool
+all_have_values(Node *const *targets, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (!node_has_value(targets[i])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 Status
 evaluate_nodes(Node *const *targets, int64_t count, bool keep)
 {
     Run run = {.keep = keep};
+    if (all_have_values(targets, count)) {
+        return STATUS_OK;
+    }
+    if (!keep) {
+        bool done;
+        if (plan_evaluate(targets, count, &done) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+        if (done) {
+            return STATUS_OK;
+        }
+    }
     Status status = run_collect(&run, targets, count);
     if (status == STATUS_OK && run.order.size > 0) {
         status = run_prepare(&run, targets, count);

@@ -13,6 +13,8 @@ Status evaluate_nodes(Node *const *targets, int64_t count, bool keep);
 /* The value of a node that has one (memory of the tape included): new reference. NULL without
  * an error when it must be computed, with ERR_RUNTIME when it was overwritten. */
 Array *node_value(Node *node);
+/* Can it be had without computing? */
+bool node_has_value(Node *node);
 /* A node on the tape takes over the memory of its dying storage. */
 void node_adopt_memory(Node *node, Storage *storage);
 

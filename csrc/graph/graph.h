@@ -81,6 +81,10 @@ Array *transform_alias(Transform *t, Array *argument);
  * sides; else they follow df = Re(c dz), as forward mode needs. */
 Status transform_pullback(Transform *t, int nout, Array *const *outs, Array *const *cotangents,
                           int narg, Array *const *args, bool conjugate, Array **grads);
+/* out[0]: the value, a real scalar; out[1 + k]: its gradient by args[k], NULL for zero. By a plan
+ * where it can be (new arrays that the trace knows nothing of), else recorded. */
+Status transform_value_and_grad(Transform *t, Array *value, int narg, Array *const *args,
+                                Array **out);
 /* Ends it. The outermost computes every array that is still referenced, carries out writes to
  * outer arrays, and closes the trace; afterwards all arrays are concrete. keep: pullbacks stay
  * possible while the trace lives, and t is freed by transform_free; else t is freed. */

@@ -8,6 +8,7 @@
 #include "base/vec.h"
 #include "graph/evaluate.h"
 #include "graph/graph.h"
+#include "graph/plan.h"
 #include "graph/pullback.h"
 #include "graph/trace.h"
 
@@ -214,6 +215,50 @@ done:
     }
     arena_reset(mark);
     mem_free(b.outs, b.bytes);
+    return status;
+}
+
+/* The nodes of the value and the arguments, kept by the arena: n = 1 + narg. */
+static Status
+border_nodes(Transform *t, Array *value, int narg, Array *const *args, Node **nodes)
+{
+    for (int i = 0; i <= narg; i++) {
+        nodes[i] = arena_keep(trace_node(t->trace, i == 0 ? value : args[i - 1]));
+        if (nodes[i] == NULL) {
+            return STATUS_ERROR;
+        }
+    }
+    return STATUS_OK;
+}
+
+Status
+transform_value_and_grad(Transform *t, Array *value, int narg, Array *const *args, Array **out)
+{
+    const size_t bytes = (size_t)(narg + 1) * sizeof(Node *);
+    Node **nodes = mem_new(bytes);
+    bool done = false;
+    Status status = nodes == NULL ? STATUS_ERROR : transform_check(t);
+    const int64_t mark = arena_mark();
+    if (status == STATUS_OK && t->trace->depth == 1) {
+        status = border_nodes(t, value, narg, args, nodes);
+        if (status == STATUS_OK) {
+            status = plan_value_and_grad(t->bit, nodes[0], narg, nodes + 1, out, &done);
+        }
+    }
+    arena_reset(mark);
+    mem_free(nodes, bytes);
+    if (status != STATUS_OK || done) {
+        if (done) {
+            out[0]->is_scalar = value->is_scalar;
+        }
+        return status;
+    }
+    const double one = 1.0;
+    Array *seed = array_new_scalar(DT_f64, WEAK_NONE, &one);
+    status = seed == NULL ? STATUS_ERROR
+                          : transform_pullback(t, 1, &value, &seed, narg, args, true, out + 1);
+    array_release(seed);
+    out[0] = status == STATUS_OK ? array_retain(value) : NULL;
     return status;
 }
 

@@ -79,6 +79,7 @@ PyObject *ufunc_object(OpCode op);               /* borrowed, made at import */
 int module_add_creation(PyObject *module);
 int module_add_functions(PyObject *module);
 int module_add_transforms(PyObject *module);
+int module_add_plans(PyObject *module);
 int module_add_settings(PyObject *module);
 int module_add_interop(PyObject *module);
 int module_add_ufuncs(PyObject *module);

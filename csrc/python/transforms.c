@@ -214,6 +214,38 @@ transform_method_pullback(TransformObject *self, PyObject *args, PyObject *kwarg
 }
 
 static PyObject *
+transform_method_value_and_grad(TransformObject *self, PyObject *const *args, Py_ssize_t nargs)
+{
+    ArrayList list;
+    if (self->transform == NULL) {
+        return transform_over();
+    }
+    if (nargs != 2 || !array_object_check(args[0])) {
+        PyErr_SetString(PyExc_TypeError, "value_and_grad: an array and a list of arrays are needed");
+        return NULL;
+    }
+    if (list_init(&list, args[1]) < 0) {
+        return NULL;
+    }
+    PyObject *result = NULL;
+    Array **out = PyMem_Calloc((size_t)list.count + 1, sizeof(Array *));
+    if (out == NULL) {
+        PyErr_NoMemory();
+    } else if (transform_value_and_grad(self->transform, object_array(args[0]), (int)list.count,
+                                        list.items, out) != STATUS_OK) {
+        error_raise();
+    } else {
+        result = list_wrap(out, list.count + 1);
+    }
+    for (Py_ssize_t i = 0; out != NULL && i <= list.count; i++) {
+        array_release(out[i]);
+    }
+    PyMem_Free(out);
+    list_fini(&list);
+    return result;
+}
+
+static PyObject *
 transform_method_close(TransformObject *self, PyObject *args)
 {
     int keep = 0;
@@ -269,6 +301,8 @@ static PyMethodDef transform_methods[] = {
     {"pullback", (PyCFunction)(void (*)(void))transform_method_pullback,
      METH_VARARGS | METH_KEYWORDS,
      "pullback(outs, cotangents, args, conjugate=True)\n--\n\nCotangents of args; None is zero."},
+    {"value_and_grad", (PyCFunction)(void (*)(void))transform_method_value_and_grad, METH_FASTCALL,
+     "value_and_grad(value, args)\n--\n\n[value, gradients...]; None is zero."},
     {"close", (PyCFunction)transform_method_close, METH_VARARGS,
      "close(keep=False)\n--\n\nEnd it; the outermost computes what is referenced."},
     {"abort", (PyCFunction)transform_method_abort, METH_NOARGS,

@@ -1,0 +1,401 @@
+/* graph/plan_build.c -- from the nodes of a plan to its steps.
+ *
+ * What costs nothing (views, copies of what stays) is done as soon as its input is there, then
+ * library calls, then elementwise nodes: all that share an index space and whose inputs are
+ * there go into one program, together with sums over all axes of them. Small spaces come
+ * first, since large ones wait for their scalars. For a likelihood the cotangent of the sum is
+ * known in advance, so value and gradient are one program: one read of the data.
+ */
+#include "graph/plan_builder.h"
+
+#include <string.h>
+
+enum {
+    GROUP_NODES = 150,
+    GROUP_INPUTS = 90,
+    GROUP_LOOK_AHEAD = 4000
+};
+
+/* ---- done and ready ---- */
+
+static Status
+mark_ready(Builder *b, int32_t at)
+{
+    const Node *node = b->g->nodes[at];
+    if (builder_is_free(node)) {
+        return vec_push(&b->free_nodes, at);
+    }
+    if (builder_is_elementwise(node)) {
+        return vec_push(&b->elementwise, at);
+    }
+    return vec_push(&b->library, at);
+}
+
+Status
+builder_done(Builder *b, int32_t at)
+{
+    b->done[at] = true;
+    for (int32_t k = b->first_reader[at]; k < b->first_reader[at + 1]; k++) {
+        const int32_t reader = b->readers[k];
+        if (--b->waits[reader] == 0 && !b->done[reader] && mark_ready(b, reader) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* ---- groups ---- */
+
+typedef struct Group {
+    int32_t at[GROUP_NODES];
+    int32_t sums_at[PROGRAM_MAX_SUMS];
+    int32_t inputs[GROUP_INPUTS]; /* graph places */
+    int count, nin, nsum;
+} Group;
+
+/* Such a node stays by itself, so that an error is its own. */
+static bool
+may_fail(const Node *node)
+{
+    return node->op == OP_power && dtype_is_integer((DType)node->dtype);
+}
+
+static bool
+same_space(const Node *a, const Node *b)
+{
+    return a->ndim == b->ndim &&
+           memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof(int64_t)) == 0;
+}
+
+/* A sum over all axes of a member, in the member's dtype? */
+static bool
+is_member_sum(const Builder *b, int32_t at)
+{
+    const Node *node = b->g->nodes[at];
+    if (node->op != OP_sum || !dtype_is_inexact((DType)node->dtype) || b->g->leaf[at]) {
+        return false;
+    }
+    const int32_t input = plan_graph_input(b->g, at, 0);
+    const Node *x = b->g->nodes[input];
+    return b->member[input] != 0 && x->dtype == node->dtype && node->params[1] == x->ndim &&
+           x->size > 0;
+}
+
+static int
+input_number(const Group *group, int32_t place)
+{
+    for (int i = 0; i < group->nin; i++) {
+        if (group->inputs[i] == place) {
+            return i;
+        }
+    }
+    return -1;
+}
+
+/* Take the node in when all that it reads is there or inside. */
+static bool
+group_take(Builder *b, Group *group, int32_t at)
+{
+    int32_t fresh[3];
+    int nfresh = 0;
+    for (int32_t k = 0; k < plan_graph_nin(b->g, at); k++) {
+        const int32_t input = plan_graph_input(b->g, at, k);
+        if (b->member[input] != 0) {
+            continue;
+        }
+        if (!b->done[input]) {
+            return false;
+        }
+        bool known = input_number(group, input) >= 0;
+        for (int i = 0; i < nfresh; i++) {
+            known = known || fresh[i] == input;
+        }
+        if (!known) {
+            fresh[nfresh++] = input;
+        }
+    }
+    if (group->nin + nfresh > GROUP_INPUTS) {
+        return false;
+    }
+    for (int i = 0; i < nfresh; i++) {
+        group->inputs[group->nin++] = fresh[i];
+    }
+    group->at[group->count++] = at;
+    b->member[at] = group->count;
+    return true;
+}
+
+static void
+group_collect(Builder *b, Group *group, int32_t leader)
+{
+    const Node *first = b->g->nodes[leader];
+    const int32_t far = leader + GROUP_LOOK_AHEAD;
+    const int32_t end = b->g->count < far ? b->g->count : far;
+    group->count = group->nin = group->nsum = 0;
+    if (may_fail(first)) {
+        (void)group_take(b, group, leader);
+        return;
+    }
+    for (int32_t i = leader; i < end && group->count < GROUP_NODES; i++) {
+        const Node *node = b->g->nodes[i];
+        if (b->done[i] || b->stage_of[i] >= 0) {
+            continue;
+        }
+        if (group->nsum < PROGRAM_MAX_SUMS && is_member_sum(b, i)) {
+            group->sums_at[group->nsum++] = i;
+        } else if (builder_is_elementwise(node) && !may_fail(node) &&
+                   same_space(node, first)) {
+            (void)group_take(b, group, i);
+        }
+    }
+}
+
+static Instruction
+instruction(const Builder *b, const Group *group, int k)
+{
+    const int32_t at = group->at[k];
+    const Node *node = b->g->nodes[at];
+    Instruction code = {.op = node->op,
+                        .nin = (uint8_t)node->nin,
+                        .loop = node->op == OP_cast ? node->inputs[0]->dtype
+                                                    : (uint8_t)node->params[0],
+                        .out_dtype = node->dtype,
+                        .out = (uint16_t)(group->nin + k)};
+    for (int i = 0; i < node->nin; i++) {
+        const int32_t input = plan_graph_input(b->g, at, i);
+        const int member = b->member[input];
+        code.in[i] = (uint16_t)(member != 0 ? group->nin + member - 1
+                                            : input_number(group, input));
+    }
+    return code;
+}
+
+/* How often the group itself reads each of its members. */
+static void
+count_inside(const Builder *b, const Group *group, int *inside)
+{
+    memset(inside, 0, (size_t)group->count * sizeof(int));
+    for (int k = 0; k < group->count; k++) {
+        for (int32_t i = 0; i < plan_graph_nin(b->g, group->at[k]); i++) {
+            const int member = b->member[plan_graph_input(b->g, group->at[k], i)];
+            if (member != 0) {
+                inside[member - 1]++;
+            }
+        }
+    }
+    for (int s = 0; s < group->nsum; s++) {
+        inside[b->member[plan_graph_input(b->g, group->sums_at[s], 0)] - 1]++;
+    }
+}
+
+static Status
+group_outputs(Builder *b, const Group *group, int32_t *out, uint16_t *registers, int *nout)
+{
+    int inside[GROUP_NODES];
+    count_inside(b, group, inside);
+    *nout = 0;
+    for (int k = 0; k < group->count; k++) {
+        const int32_t at = group->at[k];
+        if (b->g->readers[at] == inside[k]) {
+            continue;
+        }
+        const int32_t value = builder_new_value(b, at);
+        if (value < 0) {
+            return STATUS_ERROR;
+        }
+        b->memory_readers.data[b->values.data[value].memory] -= inside[k];
+        registers[*nout] = (uint16_t)(group->nin + k);
+        out[(*nout)++] = value;
+    }
+    for (int s = 0; s < group->nsum; s++) {
+        const int32_t value = builder_new_value(b, group->sums_at[s]);
+        if (value < 0) {
+            return STATUS_ERROR;
+        }
+        out[*nout + s] = value;
+    }
+    return STATUS_OK;
+}
+
+static Operand
+operand_of(const Builder *b, int32_t value)
+{
+    const PlanValue *v = &b->values.data[value];
+    return (Operand){
+        .data = NULL, .dtype = v->dtype, .ndim = v->ndim, .shape = v->shape, .strides = v->strides};
+}
+
+/* The program's own copies of everything, so that the plan can run it any time. */
+static Status
+write_program(Builder *b, PlanStep *step, const Group *group, const uint16_t *registers, int nout)
+{
+    Plan *plan = b->plan;
+    const Node *leader = b->g->nodes[group->at[0]];
+    const int noperands = group->nin + nout + group->nsum;
+    Operand *operands = plan_alloc(plan, (size_t)noperands * sizeof(Operand));
+    Instruction *code = plan_alloc(plan, (size_t)group->count * sizeof(Instruction));
+    uint16_t *regs = plan_alloc(plan, (size_t)(nout + group->nsum) * sizeof(uint16_t));
+    int64_t *shape = plan_alloc(plan, (size_t)leader->ndim * sizeof(int64_t));
+    if (operands == NULL || code == NULL || regs == NULL || shape == NULL) {
+        return STATUS_ERROR;
+    }
+    memcpy(shape, leader->shape, (size_t)leader->ndim * sizeof(int64_t));
+    for (int i = 0; i < group->nin; i++) {
+        operands[i] = operand_of(b, step->in[i]);
+    }
+    for (int i = 0; i < nout + group->nsum; i++) {
+        operands[group->nin + i] = operand_of(b, step->out[i]);
+    }
+    for (int k = 0; k < group->count; k++) {
+        code[k] = instruction(b, group, k);
+    }
+    memcpy(regs, registers, (size_t)nout * sizeof(uint16_t));
+    for (int s = 0; s < group->nsum; s++) {
+        const int32_t summed = plan_graph_input(b->g, group->sums_at[s], 0);
+        regs[nout + s] = (uint16_t)(group->nin + b->member[summed] - 1);
+    }
+    step->program = (Program){.ndim = leader->ndim,
+                              .shape = shape,
+                              .nin = group->nin,
+                              .ninstructions = group->count,
+                              .nout = nout,
+                              .in = operands,
+                              .instructions = code,
+                              .out = operands + group->nin,
+                              .out_registers = regs,
+                              .nsum = group->nsum,
+                              .sums = operands + group->nin + nout,
+                              .sum_registers = regs + nout};
+    return STATUS_OK;
+}
+
+static Status
+group_finish(Builder *b, const Group *group)
+{
+    for (int k = 0; k < group->count; k++) {
+        b->member[group->at[k]] = 0;
+    }
+    for (int k = 0; k < group->count; k++) {
+        if (builder_done(b, group->at[k]) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+    }
+    for (int s = 0; s < group->nsum; s++) {
+        if (builder_done(b, group->sums_at[s]) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+    }
+    return STATUS_OK;
+}
+
+/* External values are read once for each edge into the group. */
+static void
+group_reads(Builder *b, PlanStep *step, const Group *group)
+{
+    for (int k = 0; k < group->count; k++) {
+        for (int32_t i = 0; i < plan_graph_nin(b->g, group->at[k]); i++) {
+            const int32_t input = plan_graph_input(b->g, group->at[k], i);
+            if (b->member[input] == 0) {
+                builder_read(b, step, input);
+            }
+        }
+    }
+}
+
+static Status
+schedule_group(Builder *b, int32_t leader)
+{
+    Group group;
+    int32_t in[GROUP_INPUTS], out[GROUP_NODES + PROGRAM_MAX_SUMS];
+    uint16_t registers[GROUP_NODES];
+    int nout = 0;
+    PlanStep step = {.kind = STEP_PROGRAM};
+    group_collect(b, &group, leader);
+    for (int i = 0; i < group.nin; i++) {
+        in[i] = b->value_of[group.inputs[i]];
+    }
+    if (builder_open(b, &step) != STATUS_OK ||
+        group_outputs(b, &group, out, registers, &nout) != STATUS_OK ||
+        builder_lists(b, &step, in, group.nin, out, nout + group.nsum) != STATUS_OK ||
+        write_program(b, &step, &group, registers, nout) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    group_reads(b, &step, &group);
+    if (builder_close(b, &step) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    return group_finish(b, &group);
+}
+
+/* ---- the order ---- */
+
+/* The ready elementwise node with the smallest index space; the first of several. */
+static int32_t
+choose_leader(Builder *b)
+{
+    int64_t best = -1;
+    int64_t kept = 0;
+    for (int64_t i = 0; i < b->elementwise.size; i++) {
+        const int32_t at = b->elementwise.data[i];
+        if (b->done[at]) {
+            continue;
+        }
+        b->elementwise.data[kept] = at;
+        if (best < 0) {
+            best = kept;
+        } else {
+            const int32_t other = b->elementwise.data[best];
+            const int64_t size = b->g->nodes[at]->size, least = b->g->nodes[other]->size;
+            if (size < least || (size == least && at < other)) {
+                best = kept;
+            }
+        }
+        kept++;
+    }
+    b->elementwise.size = kept;
+    return best < 0 ? -1 : b->elementwise.data[best];
+}
+
+static int32_t
+first_library(Builder *b)
+{
+    int64_t best = 0;
+    for (int64_t i = 1; i < b->library.size; i++) {
+        if (b->library.data[i] < b->library.data[best]) {
+            best = i;
+        }
+    }
+    const int32_t at = b->library.data[best];
+    b->library.data[best] = vec_last(&b->library);
+    b->library.size--;
+    return at;
+}
+
+Status
+builder_schedule(Builder *b)
+{
+    for (int32_t i = 0; i < b->g->count; i++) {
+        if (b->g->leaf[i] &&
+            (builder_leaf(b, i) != STATUS_OK || builder_done(b, i) != STATUS_OK)) {
+            return STATUS_ERROR;
+        }
+    }
+    for (;;) {
+        Status status;
+        if (b->free_nodes.size > 0) {
+            status = builder_alias(b, vec_pop(&b->free_nodes));
+        } else if (b->library.size > 0) {
+            const int32_t at = first_library(b);
+            status = b->done[at] ? STATUS_OK : builder_primitive(b, at);
+        } else {
+            const int32_t leader = choose_leader(b);
+            if (leader < 0) {
+                return STATUS_OK;
+            }
+            status = schedule_group(b, leader);
+        }
+        if (status != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+    }
+}

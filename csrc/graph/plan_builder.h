@@ -1,0 +1,52 @@
+/* graph/plan_builder.h -- the state of building one plan: values, memory, what is done. */
+#ifndef PYARR_GRAPH_PLAN_BUILDER_H
+#define PYARR_GRAPH_PLAN_BUILDER_H
+
+#include "base/hash.h"
+#include "graph/plan_steps.h"
+
+typedef VEC(int32_t) PlaceList;
+
+typedef struct Builder {
+    Plan *plan;
+    const PlanGraph *g;
+    HashMap key_places;    /* leaf -> its place in the key's order */
+    int32_t *value_of;     /* of each node: -1 until it has one */
+    int32_t *waits;        /* inputs that are not done */
+    int32_t *first_reader; /* node i is read by readers[first_reader[i]] ... */
+    int32_t *readers;
+    int32_t *stage_of;     /* -1: in none */
+    int32_t *member;       /* number in the group that is being formed, + 1 */
+    bool *done;
+    VEC(PlanValue) values;
+    VEC(PlanMemory) memory;
+    VEC(int32_t) memory_readers; /* reads of each block still to come */
+    VEC(PlanStep) steps;
+    VEC(Array *) literals; /* retained */
+    PlaceList new_memory, free_memory; /* of the step that is being written */
+    PlaceList free_nodes, elementwise, library; /* ready */
+} Builder;
+
+bool builder_is_free(const Node *node);        /* an alias of its input */
+bool builder_is_elementwise(const Node *node); /* an instruction */
+
+/* A value for the node at a place: given from outside; in fresh memory; like its input. */
+Status builder_leaf(Builder *b, int32_t at);
+int32_t builder_new_value(Builder *b, int32_t at);
+Status builder_alias(Builder *b, int32_t at);
+/* A step that calls the primitive. */
+Status builder_primitive(Builder *b, int32_t at);
+
+/* Writing a step: open, make values, note reads, close. */
+Status builder_open(Builder *b, PlanStep *step);
+Status builder_lists(Builder *b, PlanStep *step, const int32_t *in, int nin, const int32_t *out,
+                     int nout);
+void builder_read(Builder *b, PlanStep *step, int32_t at);
+Status builder_close(Builder *b, PlanStep *step);
+/* The node has its value: those that waited for it may be ready. */
+Status builder_done(Builder *b, int32_t at);
+
+/* All nodes, in an order of steps. */
+Status builder_schedule(Builder *b);
+
+#endif

@@ -1,0 +1,147 @@
+/* graph/plan_graph.c -- the nodes behind some results as a list. */
+#include "base/mem.h"
+#include "graph/evaluate.h"
+#include "graph/plan_steps.h"
+
+#include <stdlib.h>
+#include <string.h>
+
+typedef VEC(Node *) NodeList;
+
+static int
+by_seq(const void *a, const void *b)
+{
+    const Node *x = *(Node *const *)a, *y = *(Node *const *)b;
+    return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+static Status
+reach(NodeList *list, Node *node)
+{
+    if (node->mark != 0) {
+        return STATUS_OK;
+    }
+    if (vec_push(list, node) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    node_retain(node);
+    node->mark = 1;
+    return STATUS_OK;
+}
+
+static Status
+reach_all(NodeList *list, Node *const *nodes, int64_t count)
+{
+    Status status = STATUS_OK;
+    for (int64_t i = 0; i < count && status == STATUS_OK; i++) {
+        status = nodes[i] == NULL ? STATUS_OK : reach(list, nodes[i]);
+    }
+    return status;
+}
+
+static Status
+collect(NodeList *list)
+{
+    Status status = STATUS_OK;
+    for (int64_t at = 0; at < list->size && status == STATUS_OK; at++) {
+        Node *node = list->data[at];
+        for (int k = 0; k < node->nin && !node_has_value(node) && status == STATUS_OK; k++) {
+            status = reach(list, node->inputs[k]);
+        }
+    }
+    qsort(list->data, (size_t)list->size, sizeof(Node *), by_seq);
+    for (int64_t i = 0; i < list->size; i++) {
+        list->data[i]->mark = i + 1;
+    }
+    return status;
+}
+
+static Status
+allocate(PlanGraph *g)
+{
+    const size_t count = (size_t)g->count;
+    g->first = mem_new((count + 1) * sizeof(int32_t));
+    g->inputs = mem_new((size_t)g->ninputs * sizeof(int32_t) + 1);
+    g->readers = mem_new_zeroed(count * sizeof(int32_t) + 1);
+    g->leaf = mem_new_zeroed(count * sizeof(bool) + 1);
+    g->result = mem_new_zeroed(count * sizeof(bool) + 1);
+    const bool ok = g->first != NULL && g->inputs != NULL && g->readers != NULL &&
+                    g->leaf != NULL && g->result != NULL;
+    return ok ? STATUS_OK : STATUS_ERROR;
+}
+
+static void
+note_edges(PlanGraph *g)
+{
+    int32_t at = 0;
+    for (int32_t i = 0; i < g->count; i++) {
+        Node *node = g->nodes[i];
+        g->first[i] = at;
+        g->leaf[i] = node->nin == 0 || node_has_value(node);
+        for (int k = 0; k < node->nin && !g->leaf[i]; k++) {
+            const int32_t input = (int32_t)node->inputs[k]->mark - 1;
+            g->inputs[at++] = input;
+            g->readers[input]++;
+        }
+    }
+    g->first[g->count] = at;
+}
+
+static void
+note_results(PlanGraph *g, Node *const *targets, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (targets[i] != NULL) {
+            g->result[targets[i]->mark - 1] = true;
+            g->readers[targets[i]->mark - 1]++;
+        }
+    }
+}
+
+Status
+plan_graph_init(PlanGraph *g, Node *const *targets, int64_t count, Node *const *guards,
+                int64_t nguards)
+{
+    NodeList list = {0};
+    memset(g, 0, sizeof *g);
+    Status status = reach_all(&list, targets, count);
+    if (status == STATUS_OK) {
+        status = reach_all(&list, guards, nguards);
+    }
+    if (status == STATUS_OK) {
+        status = collect(&list);
+    }
+    g->nodes = list.data;
+    g->count = (int32_t)list.size;
+    g->capacity = list.capacity;
+    for (int64_t i = 0; i < list.size; i++) {
+        g->ninputs += list.data[i]->nin;
+    }
+    if (status == STATUS_OK) {
+        status = allocate(g);
+    }
+    if (status == STATUS_OK) {
+        note_edges(g);
+        note_results(g, targets, count);
+        note_results(g, guards, nguards);
+    }
+    for (int32_t i = 0; i < g->count; i++) {
+        g->nodes[i]->mark = 0;
+    }
+    return status;
+}
+
+void
+plan_graph_fini(PlanGraph *g)
+{
+    const size_t count = (size_t)g->count;
+    for (int32_t i = 0; i < g->count; i++) {
+        node_release(g->nodes[i]);
+    }
+    mem_free(g->nodes, (size_t)g->capacity * sizeof(Node *));
+    mem_free(g->first, (count + 1) * sizeof(int32_t));
+    mem_free(g->inputs, (size_t)g->ninputs * sizeof(int32_t) + 1);
+    mem_free(g->readers, count * sizeof(int32_t) + 1);
+    mem_free(g->leaf, count * sizeof(bool) + 1);
+    mem_free(g->result, count * sizeof(bool) + 1);
+}

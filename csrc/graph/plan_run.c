@@ -1,0 +1,215 @@
+/* graph/plan_run.c -- running the steps of a plan.
+ *
+ * A run has its own memory, so several threads can run one plan at once. The interpreter lock
+ * is released once for all steps when there is work to speak of.
+ */
+#include "base/hooks.h"
+#include "base/mem.h"
+#include "graph/evaluate.h"
+#include "graph/plan_steps.h"
+
+#include <math.h>
+#include <string.h>
+
+/* Work on fewer bytes is over before another thread could take the lock. */
+enum { UNLOCK_BYTES = 64 * 1024, MAX_OPERANDS = 300 };
+
+typedef struct PlanRun {
+    const Plan *plan;
+    char **memory;    /* address of each block */
+    Array **held;     /* arguments, retained */
+    char *block;      /* small temporaries */
+    size_t bytes;
+} PlanRun;
+
+static char *
+address(const PlanRun *run, int32_t value)
+{
+    const PlanValue *v = &run->plan->values[value];
+    char *base = run->memory[v->memory];
+    return base == NULL ? NULL : base + v->offset;
+}
+
+static Operand
+operand(const PlanRun *run, int32_t value)
+{
+    const PlanValue *v = &run->plan->values[value];
+    return (Operand){.data = address(run, value),
+                     .dtype = v->dtype,
+                     .ndim = v->ndim,
+                     .shape = v->shape,
+                     .strides = v->strides};
+}
+
+static Status
+run_program(const PlanRun *run, const PlanStep *step)
+{
+    Operand operands[MAX_OPERANDS];
+    Program program = step->program;
+    const int n = step->nin + step->nout;
+    memcpy(operands, program.in, (size_t)n * sizeof(Operand));
+    for (int i = 0; i < step->nin; i++) {
+        operands[i].data = address(run, step->in[i]);
+    }
+    for (int i = 0; i < step->nout; i++) {
+        operands[step->nin + i].data = address(run, step->out[i]);
+    }
+    program.in = operands;
+    program.out = operands + step->nin;
+    program.sums = program.out + program.nout;
+    return device_cpu()->run_program(device_cpu(), &program);
+}
+
+static Status
+run_primitive(const PlanRun *run, const PlanStep *step)
+{
+    const PlanValue *out = &run->plan->values[step->out[0]];
+    if (out->size == 0 && !(op_info(step->op)->flags & FLAG_MAY_FAIL)) {
+        return STATUS_OK;
+    }
+    Call call;
+    call.op = step->op;
+    call.nin = step->nin;
+    call.nparams = step->nparams;
+    call.params = step->params;
+    for (int i = 0; i < step->nin; i++) {
+        call.in[i] = operand(run, step->in[i]);
+    }
+    call.out = operand(run, step->out[0]);
+    return device_cpu()->run_primitive(device_cpu(), &call);
+}
+
+static Status
+run_step(PlanRun *run, const PlanStep *step)
+{
+    for (int32_t i = 0; i < step->nnew; i++) {
+        const int32_t m = step->new_memory[i];
+        if (run->plan->memory[m].kind == MEMORY_TEMPORARY) {
+            run->memory[m] = mem_new((size_t)run->plan->memory[m].size);
+            if (run->memory[m] == NULL) {
+                return STATUS_ERROR;
+            }
+        }
+    }
+    const Status status =
+        step->kind == STEP_PROGRAM ? run_program(run, step) : run_primitive(run, step);
+    for (int32_t i = 0; i < step->nfree; i++) {
+        const int32_t m = step->free_memory[i];
+        mem_free(run->memory[m], (size_t)run->plan->memory[m].size);
+        run->memory[m] = NULL;
+    }
+    return status;
+}
+
+/* ---- before and after ---- */
+
+static Status
+run_open(PlanRun *run, const PlanKey *key, Array **out)
+{
+    const Plan *plan = run->plan;
+    const size_t pointers = ((size_t)plan->nmemory * 2 * sizeof(char *) + 63) / 64 * 64;
+    run->bytes = pointers + (size_t)plan->small_bytes;
+    char *block = mem_new(run->bytes);
+    if (block == NULL) {
+        return STATUS_ERROR;
+    }
+    memset(block, 0, (size_t)plan->nmemory * 2 * sizeof(char *));
+    run->memory = (char **)block;
+    run->held = (Array **)block + plan->nmemory;
+    run->block = block + pointers;
+    for (int32_t m = 0; m < plan->nmemory; m++) {
+        const PlanMemory *memory = &plan->memory[m];
+        switch (memory->kind) {
+        case MEMORY_ARGUMENT:
+            run->held[m] = node_value(key->order.data[memory->index]);
+            if (run->held[m] == NULL) {
+                return err_kind() != ERR_NONE
+                           ? STATUS_ERROR
+                           : err_set(ERR_RUNTIME, "the value of a leaf is gone");
+            }
+            run->memory[m] = run->held[m]->size == 0 ? NULL : array_data(run->held[m]);
+            break;
+        case MEMORY_LITERAL: {
+            const Array *a = plan->literals[memory->index];
+            run->memory[m] = a->size == 0 ? NULL : array_data(a);
+            break;
+        }
+        case MEMORY_TEMPORARY:
+            run->memory[m] = memory->at < 0 ? NULL : run->block + memory->at;
+            break;
+        case MEMORY_RESULT: {
+            const PlanValue *v = &plan->values[plan->results[memory->index]];
+            out[memory->index] = array_new(device_cpu(), v->dtype, v->ndim, v->shape);
+            if (out[memory->index] == NULL) {
+                return STATUS_ERROR;
+            }
+            run->memory[m] = v->size == 0 ? NULL : array_data(out[memory->index]);
+            break;
+        }
+        default:
+            break;
+        }
+    }
+    return STATUS_OK;
+}
+
+static void
+run_close(PlanRun *run)
+{
+    const Plan *plan = run->plan;
+    for (int32_t m = 0; run->memory != NULL && m < plan->nmemory; m++) {
+        array_release(run->held[m]);
+        if (plan->memory[m].kind == MEMORY_TEMPORARY && plan->memory[m].at < 0) {
+            mem_free(run->memory[m], (size_t)plan->memory[m].size);
+        }
+    }
+    mem_free(run->memory, run->bytes);
+}
+
+/* Did a sum that a factor was moved out of leave the normal range? */
+static bool
+guards_hold(const PlanRun *run)
+{
+    for (int32_t i = 0; i < run->plan->nguards; i++) {
+        const PlanValue *v = &run->plan->values[run->plan->guards[i]];
+        const char *data = address(run, run->plan->guards[i]);
+        const int parts = dtype_is_complex(v->dtype) ? 2 : 1;
+        const bool single = dtype_size(v->dtype) / parts == 4;
+        for (int64_t k = 0; k < v->size * parts; k++) {
+            const int class = single ? fpclassify(((const float *)data)[k])
+                                     : fpclassify(((const double *)data)[k]);
+            if (class != FP_NORMAL && class != FP_ZERO) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
+Status
+plan_run(const Plan *plan, const PlanKey *key, Array **out, bool *guarded)
+{
+    PlanRun run = {.plan = plan};
+    for (int32_t i = 0; i < plan->nresults; i++) {
+        out[i] = NULL;
+    }
+    Status status = run_open(&run, key, out);
+    if (status == STATUS_OK) {
+        void *token = plan->bytes_touched >= UNLOCK_BYTES ? host_hooks.unlock() : NULL;
+        for (int32_t i = 0; i < plan->nsteps && status == STATUS_OK; i++) {
+            status = run_step(&run, &plan->steps[i]);
+        }
+        if (plan->bytes_touched >= UNLOCK_BYTES) {
+            host_hooks.lock(token);
+        }
+    }
+    *guarded = status == STATUS_OK && !guards_hold(&run);
+    run_close(&run);
+    if (status != STATUS_OK || *guarded) {
+        for (int32_t i = 0; i < plan->nresults; i++) {
+            array_release(out[i]);
+            out[i] = NULL;
+        }
+    }
+    return status;
+}

@@ -1,0 +1,49 @@
+/* python/plans.c -- the plan cache as the user and the tests see it. */
+#include "python/object.h"
+
+#include "graph/plan.h"
+
+static PyObject *
+cache_info(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    const PlanCacheInfo info = plan_cache_info();
+    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L}", "hits", (long long)info.hits, "misses",
+                         (long long)info.misses, "evictions", (long long)info.evictions, "size",
+                         (long long)info.size, "max_size", (long long)info.max_size);
+}
+
+static PyObject *
+cache_clear(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    plan_cache_clear();
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+cache_equal_hashes(PyObject *module, PyObject *on)
+{
+    (void)module;
+    plan_cache_equal_hashes(PyObject_IsTrue(on) == 1);
+    Py_RETURN_NONE;
+}
+
+static PyMethodDef functions[] = {
+    {"plan_cache_info", cache_info, METH_NOARGS,
+     "plan_cache_info()\n--\n\nWhat the cache of plans holds and how it was used.\n\n"
+     "Returns\n-------\ndict\n"
+     "    ``hits`` and ``misses`` of calls, ``evictions``, ``size`` and ``max_size`` in plans.\n"},
+    {"plan_cache_clear", cache_clear, METH_NOARGS,
+     "plan_cache_clear()\n--\n\nForget all plans, and the counts of their use.\n"},
+    {"plan_cache_equal_hashes", cache_equal_hashes, METH_O,
+     "plan_cache_equal_hashes(on)\n--\n\nFor tests: let all keys have one hash."},
+    {NULL, NULL, 0, NULL}};
+
+int
+module_add_plans(PyObject *module)
+{
+    return PyModule_AddFunctions(module, functions);
+}
