@@ -225,21 +225,14 @@ operand_of(const Builder *b, int32_t value)
         .data = NULL, .dtype = v->dtype, .ndim = v->ndim, .shape = v->shape, .strides = v->strides};
 }
 
-/* The program's own copies of everything, so that the plan can run it any time. */
 static Status
-write_program(Builder *b, PlanStep *step, const Group *group, const uint16_t *registers, int nout)
+prepare_program(Builder *b, PlanStep *step, const Group *group, const uint16_t *registers,
+                int nout)
 {
-    Plan *plan = b->plan;
     const Node *leader = b->g->nodes[group->at[0]];
-    const int noperands = group->nin + nout + group->nsum;
-    Operand *operands = plan_alloc(plan, (size_t)noperands * sizeof(Operand));
-    Instruction *code = plan_alloc(plan, (size_t)group->count * sizeof(Instruction));
-    uint16_t *regs = plan_alloc(plan, (size_t)(nout + group->nsum) * sizeof(uint16_t));
-    int64_t *shape = plan_alloc(plan, (size_t)leader->ndim * sizeof(int64_t));
-    if (operands == NULL || code == NULL || regs == NULL || shape == NULL) {
-        return STATUS_ERROR;
-    }
-    memcpy(shape, leader->shape, (size_t)leader->ndim * sizeof(int64_t));
+    Operand operands[GROUP_INPUTS + GROUP_NODES + PROGRAM_MAX_SUMS];
+    Instruction code[GROUP_NODES];
+    uint16_t summed[PROGRAM_MAX_SUMS];
     for (int i = 0; i < group->nin; i++) {
         operands[i] = operand_of(b, step->in[i]);
     }
@@ -249,24 +242,25 @@ write_program(Builder *b, PlanStep *step, const Group *group, const uint16_t *re
     for (int k = 0; k < group->count; k++) {
         code[k] = instruction(b, group, k);
     }
-    memcpy(regs, registers, (size_t)nout * sizeof(uint16_t));
     for (int s = 0; s < group->nsum; s++) {
-        const int32_t summed = plan_graph_input(b->g, group->sums_at[s], 0);
-        regs[nout + s] = (uint16_t)(group->nin + b->member[summed] - 1);
+        const int32_t at = plan_graph_input(b->g, group->sums_at[s], 0);
+        summed[s] = (uint16_t)(group->nin + b->member[at] - 1);
     }
-    step->program = (Program){.ndim = leader->ndim,
-                              .shape = shape,
-                              .nin = group->nin,
-                              .ninstructions = group->count,
-                              .nout = nout,
-                              .in = operands,
-                              .instructions = code,
-                              .out = operands + group->nin,
-                              .out_registers = regs,
-                              .nsum = group->nsum,
-                              .sums = operands + group->nin + nout,
-                              .sum_registers = regs + nout};
-    return STATUS_OK;
+    const Program program = {.ndim = leader->ndim,
+                             .shape = leader->shape,
+                             .nin = group->nin,
+                             .ninstructions = group->count,
+                             .nout = nout,
+                             .in = operands,
+                             .instructions = code,
+                             .out = operands + group->nin,
+                             .out_registers = registers,
+                             .nsum = group->nsum,
+                             .sums = operands + group->nin + nout,
+                             .sum_registers = summed};
+    step->nplain = nout;
+    step->prepared = device_cpu()->prepare(device_cpu(), &program);
+    return step->prepared == NULL ? STATUS_ERROR : STATUS_OK;
 }
 
 static Status
@@ -317,11 +311,12 @@ schedule_group(Builder *b, int32_t leader)
     if (builder_open(b, &step) != STATUS_OK ||
         group_outputs(b, &group, out, registers, &nout) != STATUS_OK ||
         builder_lists(b, &step, in, group.nin, out, nout + group.nsum) != STATUS_OK ||
-        write_program(b, &step, &group, registers, nout) != STATUS_OK) {
+        prepare_program(b, &step, &group, registers, nout) != STATUS_OK) {
         return STATUS_ERROR;
     }
     group_reads(b, &step, &group);
     if (builder_close(b, &step) != STATUS_OK) {
+        device_cpu()->release(device_cpu(), step.prepared);
         return STATUS_ERROR;
     }
     return group_finish(b, &group);

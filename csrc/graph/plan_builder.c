@@ -105,11 +105,12 @@ builder_leaf(Builder *b, int32_t at)
     if (!(node->flags & NODE_LITERAL) &&
         hash_get(&b->key_places, (uint64_t)(uintptr_t)node, &place)) {
         m = add_memory(b, MEMORY_ARGUMENT, (int32_t)place, 0);
-        array_release(a);
+        array_release(a); /* the node holds it */
+    } else if (vec_push(&b->literals, a) == STATUS_OK) {
+        m = add_memory(b, MEMORY_LITERAL, (int32_t)b->literals.size - 1, 0);
     } else {
-        m = vec_push(&b->literals, a) == STATUS_OK
-                ? add_memory(b, MEMORY_LITERAL, (int32_t)b->literals.size - 1, 0)
-                : -1;
+        array_release(a);
+        return STATUS_ERROR;
     }
     const int32_t v =
         m < 0 ? -1 : add_value(b, (DType)a->dtype, a->ndim, a->shape, m);
@@ -452,18 +453,19 @@ builder_hand_over(Builder *b)
 {
     Plan *plan = b->plan;
 #define HAND_OVER(field, n, list, type)                                                            \
-    plan->n = (int32_t)b->list.size;                                                               \
     plan->field = plan_alloc(plan, (size_t)b->list.size * sizeof(type));                           \
     if (plan->field == NULL) {                                                                     \
         return STATUS_ERROR;                                                                       \
     }                                                                                              \
+    plan->n = (int32_t)b->list.size;                                                               \
     memcpy(plan->field, b->list.data, (size_t)b->list.size * sizeof(type))
     HAND_OVER(values, nvalues, values, PlanValue);
     HAND_OVER(memory, nmemory, memory, PlanMemory);
-    HAND_OVER(steps, nsteps, steps, PlanStep);
     HAND_OVER(literals, nliterals, literals, Array *);
-#undef HAND_OVER
     b->literals.size = 0;
+    HAND_OVER(steps, nsteps, steps, PlanStep);
+#undef HAND_OVER
+    b->steps.size = 0;
     return STATUS_OK;
 }
 
@@ -472,6 +474,9 @@ builder_fini(Builder *b)
 {
     for (int64_t i = 0; i < b->literals.size; i++) {
         array_release(b->literals.data[i]);
+    }
+    for (int64_t i = 0; i < b->steps.size; i++) {
+        device_cpu()->release(device_cpu(), b->steps.data[i].prepared);
     }
     hash_fini(&b->key_places);
     vec_fini(&b->values);

@@ -40,6 +40,9 @@ plan_release(Plan *plan)
     for (int32_t i = 0; i < plan->nliterals; i++) {
         array_release(plan->literals[i]);
     }
+    for (int32_t i = 0; i < plan->nsteps; i++) {
+        device_cpu()->release(device_cpu(), plan->steps[i].prepared);
+    }
     for (int64_t i = 0; i < plan->blocks.size; i++) {
         mem_free(plan->blocks.data[i], plan->block_sizes.data[i]);
     }

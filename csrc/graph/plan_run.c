@@ -44,20 +44,15 @@ operand(const PlanRun *run, int32_t value)
 static Status
 run_program(const PlanRun *run, const PlanStep *step)
 {
-    Operand operands[MAX_OPERANDS];
-    Program program = step->program;
-    const int n = step->nin + step->nout;
-    memcpy(operands, program.in, (size_t)n * sizeof(Operand));
+    char *at[MAX_OPERANDS];
     for (int i = 0; i < step->nin; i++) {
-        operands[i].data = address(run, step->in[i]);
+        at[i] = address(run, step->in[i]);
     }
+    char **out = at + step->nin;
     for (int i = 0; i < step->nout; i++) {
-        operands[step->nin + i].data = address(run, step->out[i]);
+        out[i] = address(run, step->out[i]);
     }
-    program.in = operands;
-    program.out = operands + step->nin;
-    program.sums = program.out + program.nout;
-    return device_cpu()->run_program(device_cpu(), &program);
+    return device_cpu()->run_prepared(device_cpu(), step->prepared, at, out, out + step->nplain);
 }
 
 static Status

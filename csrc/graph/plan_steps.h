@@ -37,12 +37,13 @@ typedef enum StepKind { STEP_PROGRAM, STEP_PRIMITIVE } StepKind;
 typedef struct PlanStep {
     uint8_t kind;
     OpCode op;            /* of a primitive */
-    int32_t nin, nout;    /* a program's sums count as outputs, after the others */
+    int32_t nin, nout;
+    int32_t nplain;       /* of a program's outputs; the others are sums */
     const int32_t *in;    /* values */
     const int32_t *out;
     int32_t nparams;
     const int64_t *params;
-    Program program;
+    struct Prepared *prepared; /* of a program */
     int32_t nnew;         /* blocks that this step begins */
     const int32_t *new_memory;
     int32_t nfree;        /* and those that nobody reads after it */
@@ -59,7 +60,7 @@ struct Plan {
     int32_t nvalues, nmemory, nsteps, nliterals, nresults, nguards;
     PlanValue *values;
     PlanMemory *memory;
-    PlanStep *steps;
+    PlanStep *steps; /* each owns what it prepared */
     Array **literals;
     int32_t *results;       /* values; -1: no such result */
     int32_t *result_memory; /* memory of each, two may share it */
