@@ -242,6 +242,25 @@ accumulate(const Node *leaf, Node *g, bool create_graph)
     return status;
 }
 
+/* The gradients as users see them, computed in one go, since they share most of their work. */
+static Status
+evaluate_together(Node **grads, int64_t count)
+{
+    NodeVec found = {0};
+    Status status = STATUS_OK;
+    for (int64_t i = 0; i < count && status == STATUS_OK; i++) {
+        if (grads[i] != NULL) {
+            grads[i] = to_user(grads[i]);
+            status = grads[i] == NULL ? STATUS_ERROR : vec_push(&found, grads[i]);
+        }
+    }
+    if (status == STATUS_OK && found.size > 0) {
+        status = evaluate_nodes(found.data, found.size, false);
+    }
+    vec_fini(&found);
+    return status;
+}
+
 Status
 tape_backward(Array *y, Array *cotangent, bool create_graph)
 {
@@ -265,10 +284,10 @@ tape_backward(Array *y, Array *cotangent, bool create_graph)
         pullback(TAPE_MASK, 1, &out, &seed, leaves.size, leaves.data, grads) != STATUS_OK) {
         goto done;
     }
-    status = STATUS_OK;
+    status = evaluate_together(grads, leaves.size);
     for (int64_t i = 0; i < leaves.size && status == STATUS_OK; i++) {
         if (leaves.data[i]->binding != NULL && grads[i] != NULL) {
-            status = accumulate(leaves.data[i], to_user(grads[i]), create_graph);
+            status = accumulate(leaves.data[i], grads[i], create_graph);
         }
     }
 done:
@@ -307,14 +326,15 @@ tape_grad(int nout, Array *const *outs, Array *const *cotangents, int narg, Arra
         }
         base[i] = b->node;
     }
-    if (pullback(TAPE_MASK, nout, out, seed, narg, base, found) != STATUS_OK) {
+    if (pullback(TAPE_MASK, nout, out, seed, narg, base, found) != STATUS_OK ||
+        (trace->is_tape && evaluate_together(found, narg) != STATUS_OK)) {
         goto done;
     }
     for (int i = 0; i < narg; i++) {
         if (found[i] == NULL) {
             continue;
         }
-        Node *g = to_user(found[i]);
+        Node *g = trace->is_tape ? found[i] : to_user(found[i]);
         Array *whole = g == NULL        ? NULL
                        : trace->is_tape ? array_of_node(g, create_graph)
                                         : trace_new_array(trace, g, args[i]->storage->device);
