@@ -105,22 +105,20 @@ builder_leaf(Builder *b, int32_t at)
     if (!(node->flags & NODE_LITERAL) &&
         hash_get(&b->key_places, (uint64_t)(uintptr_t)node, &place)) {
         m = add_memory(b, MEMORY_ARGUMENT, (int32_t)place, 0);
-        array_release(a); /* the node holds it */
     } else if (vec_push(&b->literals, a) == STATUS_OK) {
         m = add_memory(b, MEMORY_LITERAL, (int32_t)b->literals.size - 1, 0);
+        array_retain(a);
     } else {
-        array_release(a);
-        return STATUS_ERROR;
+        m = -1;
     }
-    const int32_t v =
-        m < 0 ? -1 : add_value(b, (DType)a->dtype, a->ndim, a->shape, m);
-    if (v < 0) {
-        return STATUS_ERROR;
+    const int32_t v = m < 0 ? -1 : add_value(b, (DType)a->dtype, a->ndim, a->shape, m);
+    if (v >= 0) {
+        memcpy(b->values.data[v].strides, a->strides, (size_t)a->ndim * sizeof(int64_t));
+        b->value_of[at] = v;
+        b->memory_readers.data[m] += b->g->readers[at];
     }
-    memcpy(b->values.data[v].strides, a->strides, (size_t)a->ndim * sizeof(int64_t));
-    b->value_of[at] = v;
-    b->memory_readers.data[m] += b->g->readers[at];
-    return STATUS_OK;
+    array_release(a);
+    return v < 0 ? STATUS_ERROR : STATUS_OK;
 }
 
 static bool
