@@ -16,7 +16,7 @@ import time
 import numpy as np
 import oof_maps
 import oof_plots
-from oof_model import MAP_PARAMETERS, OFFSET_UNIT, TAPER_UNIT, Model
+from oof_model import OFFSET_UNIT, TAPER_UNIT, Model
 from scipy.optimize import approx_fprime, minimize
 
 import pyarr as pa
@@ -34,6 +34,7 @@ def parse_arguments(argv):
     add("--blockage", type=float, default=0.0, help="central shadow, fraction of R (0)")
     add("--starts", type=int, default=0, help="more fits from starts scattered by 0.3")
     add("--fft", action="store_true", help="beam by a padded FFT")
+    add("--shared", action="store_true", help="one set of levels for all maps")
     add("--no-numpy", action="store_true", help="leave out the fit by differences")
     add("--numpy-evaluations", type=int, help="stop the NumPy fit after so many")
     add("--out", default="holography.png", help="the picture (holography.png)")
@@ -117,9 +118,9 @@ def residual_rms(model, theta):
 
 def own_units(model, theta, errors):
     """Each map's parameters and errors in the units of the data: (maps, 5, 2)."""
-    cut = model.terms + 1
-    own = np.stack([theta[cut:], errors[cut:]], axis=-1)
-    own = own.reshape(model.count, len(MAP_PARAMETERS), 2).copy()
+    own = np.stack([np.asarray(model.split(v)[2]) for v in (theta, errors)], axis=-1)
+    if model.shared:
+        own[:, 3, 1] = 0
     own[:, :2] *= 1e3 * OFFSET_UNIT
     own[:, 3] *= model.scales[:, 1, None]
     for column, scale in ((2, model.scales[:, 0]), (4, model.scales[:, 2])):
@@ -152,7 +153,9 @@ def print_assumptions(options, model, simulated):
     print("  defocus     dz > 0 adds +k * path(r) * dz to the phase of the field")
     print("              (maps can't tell these two signs: changing both turns the")
     print("              phase by 180 degrees and changes its sign)")
-    print(f"  likelihood  {options.likelihood}, noise scale of each map free\n")
+    levels = "all maps alike" if options.shared else "each map its own"
+    print(f"  levels      {levels}: offsets, amplitude, noise, base")
+    print(f"  likelihood  {options.likelihood}, noise scale free\n")
 
 
 def print_parameters(model, theta, errors):
@@ -265,7 +268,15 @@ def try_starts(options, telescope, maps, best):
     print("  start   objective     (2,0)    residual rms")
     found = []
     for seed in range(options.starts):
-        model = Model(pa, telescope, maps, options.pupil, options.order, options.fft)
+        model = Model(
+            pa,
+            telescope,
+            maps,
+            options.pupil,
+            options.order,
+            options.fft,
+            options.shared,
+        )
         scatter = np.random.default_rng(seed).normal(0, 0.3, model.terms)
         start = model.start(options.likelihood, coefficients=scatter)
         function = pa.value_and_grad(getattr(model, options.likelihood))
@@ -289,8 +300,11 @@ def main(argv=None):
         except (OSError, ValueError) as error:
             sys.exit(f"holography: {error}")
     else:
-        maps, truth, _ = oof_maps.simulate(telescope, options.order, options.pupil)
-    shape = (telescope, maps, options.pupil, options.order, options.fft)
+        maps, truth, _ = oof_maps.simulate(
+            telescope, options.order, options.pupil, shared=options.shared
+        )
+    form = (options.pupil, options.order, options.fft, options.shared)
+    shape = (telescope, maps, *form)
     model = Model(pa, *shape)
     print_assumptions(options, model, truth is not None)
 

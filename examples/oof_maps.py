@@ -60,8 +60,10 @@ def regular_axis(values, file):
     return axis
 
 
-def simulate(telescope, order, pixels, seed=1, samples=100, noise=10.0):
+def simulate(telescope, order, pixels, seed=1, samples=100, noise=10.0, shared=False):
     """Maps of a dish with a known surface, and the parameters they were made with.
+
+    With `shared` all maps have the same offsets.
 
     Returns (maps, truth, scales): `truth` is a parameter vector of `Model` whose
     levels are relative to `scales`.
@@ -77,7 +79,7 @@ def simulate(telescope, order, pixels, seed=1, samples=100, noise=10.0):
     truth[: model.terms] = falling * rng.normal(size=model.terms)
     truth[model.terms] = -12.0 / TAPER_UNIT
     own = truth[model.terms + 1 :].reshape(model.count, len(MAP_PARAMETERS))
-    own[:, :2] = rng.normal(0, 0.5, (model.count, 2))
+    own[:, :2] = rng.normal(0, 0.5, (1 if shared else model.count, 2))
     own[:, 3] = 1.0
     model.scales[:] = 10000.0, 50.0, noise
     power = model.predict(truth) + rng.normal(0, noise, empty.shape)

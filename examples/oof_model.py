@@ -171,11 +171,17 @@ class Model:
     The vector holds, all of order 1: the Zernike coefficients in rad, the taper at the
     rim in units of 5 dB, and for each map its offsets in units of 0.1 mrad, the
     logarithm of amplitude, the base level and the logarithm of the noise scale, these
-    three relative to `scales` (see `start`).
+    three relative to `scales` (see `start`). With `shared` all maps have the same
+    offsets, amplitude and noise, four parameters in all, and bases stay as they start.
     """
 
-    def __init__(self, xp, telescope, maps, pixels=128, order=5, use_fft=False):
+    shared = False
+
+    def __init__(
+        self, xp, telescope, maps, pixels=128, order=5, use_fft=False, shared=False
+    ):
         self.xp = xp
+        self.shared = shared
         self.telescope = telescope
         self.maps = maps
         length, pixel_size = None, None
@@ -190,8 +196,10 @@ class Model:
         )
         self.terms = len(self.pupil.indices)
         self.count = len(maps.names)
-        self.size = self.terms + 1 + len(MAP_PARAMETERS) * self.count
+        own = len(MAP_PARAMETERS)
+        self.size = self.terms + 1 + (own - 1 if shared else own * self.count)
         self.scales = np.ones((self.count, 3))
+        self.base = np.zeros(self.count)
         self._set_constants()
         self.pixels_used = int(maps.valid.sum())
 
@@ -214,7 +222,12 @@ class Model:
 
     def split(self, theta):
         """Zernike coefficients, taper, and one row of MAP_PARAMETERS for each map."""
-        own = self.xp.reshape(theta[self.terms + 1 :], (self.count, -1))
+        own = theta[self.terms + 1 :]
+        if self.shared:
+            columns = [own[i] + 0 * self.base for i in range(4)]
+            own = self.xp.stack([*columns[:3], self.base, columns[3]], axis=1)
+        else:
+            own = self.xp.reshape(own, (self.count, -1))
         return theta[: self.terms], theta[self.terms], own
 
     def beams(self, theta):
@@ -269,7 +282,6 @@ class Model:
         theta = np.zeros(self.size)
         theta[: self.terms] = coefficients
         theta[self.terms] = taper_db / TAPER_UNIT
-        own = theta[self.terms + 1 :].reshape(self.count, len(MAP_PARAMETERS))
         rim = self.maps.rim_noise()
         beams = np.asarray(self.beams(self.xp.asarray(theta)))
         for m, (beam, power) in enumerate(zip(beams, self.maps.power, strict=True)):
@@ -280,5 +292,11 @@ class Model:
             if likelihood == "cauchy":
                 noise = rim[m]
             self.scales[m] = level[0], noise, noise
-            own[m, 3] = level[1] / noise
+            self.base[m] = level[1]
+        if self.shared:
+            self.scales[:] = self.scales.mean(axis=0)
+        self.base /= self.scales[:, 1]
+        if not self.shared:
+            own = theta[self.terms + 1 :].reshape(self.count, len(MAP_PARAMETERS))
+            own[:, 3] = self.base
         return theta

@@ -73,6 +73,18 @@ def test_padded_fft_equals_matrix_transform(small):
     np.testing.assert_allclose(got, np.abs(direct(field + 0j)), atol=1e-9)
 
 
+def test_shared_levels_are_those_of_equal_maps(small):
+    shared, each = small_model(np, small, shared=True), small_model(np, small)
+    theta = shared.start("gauss", coefficients=0.1)
+    each.scales[:] = shared.scales
+    assert theta.size == each.size - 11 and (shared.scales == shared.scales[0]).all()
+    theta[-4:] = 0.3, -0.2, 0.1, 0.4
+    levels = np.array([[0.3, -0.2, 0.1, base, 0.4] for base in shared.base])
+    full = np.concatenate([theta[:-4], levels.ravel()])
+    assert shared.gauss(theta) == pytest.approx(each.gauss(full), rel=1e-13)
+    assert shared.base.min() != shared.base.max()
+
+
 def test_signs_cannot_be_told_from_the_maps(small):
     """A dish turned by 180 degrees with phase and dz negated gives the same maps."""
     truth = small[1]
@@ -85,13 +97,14 @@ def test_signs_cannot_be_told_from_the_maps(small):
     np.testing.assert_allclose(twin.predict(other), model.predict(truth), atol=1e-8)
 
 
+@pytest.mark.parametrize("shared", [False, True])
 @pytest.mark.parametrize("use_fft", [False, True])
 @pytest.mark.parametrize("likelihood", ["gauss", "cauchy"])
-def test_gradient_of_likelihood(small, likelihood, use_fft):
-    plain = small_model(np, small, use_fft=use_fft)
-    ported = small_model(pa, small, use_fft=use_fft)
+def test_gradient_of_likelihood(small, likelihood, use_fft, shared):
+    plain = small_model(np, small, use_fft=use_fft, shared=shared)
+    ported = small_model(pa, small, use_fft=use_fft, shared=shared)
     rng = np.random.default_rng(2)
-    theta = small[1] + 0.1 * rng.normal(size=small[1].size)
+    theta = small[1][: plain.size] + 0.1 * rng.normal(size=plain.size)
     value, gradient = pa.value_and_grad(getattr(ported, likelihood))(theta)
     function = getattr(plain, likelihood)
     assert value == pytest.approx(function(theta), rel=1e-12)
@@ -107,9 +120,10 @@ def test_gradient_of_likelihood(small, likelihood, use_fft):
     )
 
 
-def test_holography_recovers_a_known_surface(tmp_path, capsys):
+@pytest.mark.parametrize("form", [[], ["--fft", "--shared"]])
+def test_holography_recovers_a_known_surface(tmp_path, capsys, form):
     picture = tmp_path / "maps.png"
-    arguments = ["--pupil", "32", "--order", "3", "--numpy-evaluations", "40"]
+    arguments = ["--pupil", "32", "--order", "3", "--numpy-evaluations", "40", *form]
     assert holography.main([*arguments, "--out", str(picture)]) == 0
     output = capsys.readouterr().out
     line = next(line for line in output.splitlines() if "largest error" in line)
