@@ -16,9 +16,6 @@ import numpy as np
 from . import _core
 from ._trees import flatten, kind_of, like, ndarray, unflatten
 
-# The rest is for this package's other modules.
-__all__ = ["grad", "hessian", "hvp", "jacobian", "value_and_grad"]
-
 # The rest is shared with the other files of derivatives.
 __all__ = ["grad", "hessian", "hvp", "jacobian", "value_and_grad"]
 
@@ -71,7 +68,11 @@ def zeros_like(array):
 
 def run(name, f, args, kwargs):
     """Call the user's function; refuse what would run only after the trace is closed."""
-    out = f(*args, **kwargs)
+    return finished(name, f(*args, **kwargs))
+
+
+def finished(name, out):
+    """What a function gave, when all of it has run; TypeError for a generator."""
     if inspect.isgenerator(out) or inspect.iscoroutine(out) or inspect.isasyncgen(out):
         raise TypeError(
             f"{name}: the function returned a {type(out).__name__}, whose body has not "
@@ -126,6 +127,11 @@ def _scalar(name, value):
     )
 
 
+def _finished_scalar(out):
+    """What value_and_grad's common path asks of results other than real 0-d arrays."""
+    return _scalar("value_and_grad", finished("value_and_grad", out))
+
+
 def value_and_grad(f, argnums=0, has_aux=False):
     """A function that gives the value of `f` and its gradient.
 
@@ -158,8 +164,14 @@ def value_and_grad(f, argnums=0, has_aux=False):
     (5.0, array([2., 4.]))
     """
 
+    common = type(argnums) is int and not has_aux
+
     @functools.wraps(f)
     def call(*args, **kwargs):
+        if common:
+            found = _core.value_and_grad(f, argnums, args, kwargs, _finished_scalar)
+            if found is not NotImplemented:
+                return found
         t = _core.transform()
         try:
             given = Arguments(t, "value_and_grad", args, argnums)

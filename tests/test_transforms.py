@@ -398,3 +398,84 @@ def test_complex_cotangent_of_a_real_result():
     x = pa.ones(3).requires_grad_()
     with pytest.raises(TypeError, match=r"complex .* for a real result"):
         (x * 2).backward(pa.ones(3) * 1j)
+
+
+ARGUMENTS = {
+    "float": 2.0,
+    "int": 3,
+    "numpy": np.array([1.0, 2.0]),
+    "0-d": np.array(2.0),
+    "strided": np.arange(6.0)[::2],
+    "fortran": np.asfortranarray(np.arange(6.0).reshape(2, 3)),
+    "empty": np.ones((0, 3)),
+    "float32": np.array([1.0, 2.0], np.float32),
+    "big endian": np.array([1.0, 2.0], ">f8"),
+    "complex": np.array([1.0 + 2.0j, 3.0]),
+    "integers": np.array([1, 2]),
+    "numpy scalar": np.float64(2.0),
+    "large": np.arange(20_000.0),
+    "pyarr": pa.array([1.0, 2.0]),
+    "pyarr float32": pa.array([1.0, 2.0], dtype="float32"),
+    "pyarr scalar": pa.array(2.0),
+}
+
+
+@pytest.mark.parametrize("name", ARGUMENTS)
+def test_one_argnum_gives_what_a_tuple_of_it_gives(name):
+    def f(k, x, *, scale=1.0):
+        return pa.sum(pa.abs(x) ** 2) * k * scale
+
+    x = ARGUMENTS[name]
+    value, (gradient,) = pa.value_and_grad(f, (1,))(2.0, x, scale=3.0)
+    for argnum in (1, -1):
+        got, slope = pa.value_and_grad(f, argnum)(2.0, x, scale=3.0)
+        assert type(got) is type(value) and got == value
+        assert type(slope) is type(gradient)
+        np.testing.assert_array_equal(np.asarray(slope), np.asarray(gradient))
+        assert np.asarray(slope).dtype == np.asarray(gradient).dtype
+        assert np.shape(slope) == np.shape(gradient)
+
+
+def test_gradients_of_numpy_arrays_are_theirs():
+    x = np.array([1.0, 2.0])
+    _, gradient = pa.value_and_grad(lambda x: pa.sum(x))(x)
+    assert gradient.flags.writeable and gradient.flags.c_contiguous
+    gradient += 1.0
+    np.testing.assert_array_equal(x, [1.0, 2.0])
+
+
+@pytest.mark.parametrize("x", [2.0, np.ones(2), pa.ones(2)])
+@pytest.mark.parametrize(
+    "result, message",
+    [
+        (lambda x: None, "forget to return"),
+        (lambda x: 1, "got a int"),
+        (lambda x: pa.stack([x, x]), "got shape"),
+        (lambda x: pa.sum(x) > 0, "got dtype bool"),
+        (lambda x: (y for y in [x]), "generator"),
+    ],
+)
+def test_results_that_have_no_gradient(x, result, message):
+    with pytest.raises(TypeError, match=message):
+        pa.value_and_grad(result)(x)
+    assert not pa._core.is_tracing()
+
+
+def test_the_function_runs_once_and_its_error_passes():
+    calls = []
+
+    def f(x, fail):
+        calls.append(x)
+        if fail:
+            raise KeyError("mine")
+        return 1.0
+
+    for x in (2.0, np.ones(2), pa.ones(2)):
+        calls.clear()
+        assert pa.value_and_grad(f)(x, False)[0] == 1.0
+        with pytest.raises(KeyError, match="mine"):
+            pa.value_and_grad(f)(x, True)
+        assert len(calls) == 2 and not pa._core.is_tracing()
+        np.testing.assert_array_equal(np.asarray(calls[0]), np.asarray(x))
+    with pytest.raises(TypeError, match="out of range"):
+        pa.value_and_grad(f, 2)(1.0, False)

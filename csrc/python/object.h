@@ -51,6 +51,10 @@ int subscript_assign(Array *dst, PyObject *value);
 /* numpy.exceptions.ComplexWarning, as casts to real give. 0, or -1 when it became an error. */
 int object_warn_complex(void);
 
+/* gradient.c: value_and_grad(f, argnum, args, kwargs, check), or NotImplemented where the call is
+ * none of the common ones; nothing has run then. */
+PyObject *core_value_and_grad(PyObject *module, PyObject *const *v, Py_ssize_t count);
+
 /* text.c: __format__ */
 PyObject *array_format(PyObject *self, PyObject *spec);
 

@@ -1,6 +1,6 @@
 /* python/transforms.c -- what pyarr/transforms.py drives: traces, pullbacks, custom rules, and
  * PyTorch's spelling of them. */
-#include "python/pyarr.h"
+#include "python/object.h"
 
 #include "base/hooks.h"
 #include "base/mem.h"
@@ -486,6 +486,9 @@ core_tape_grad(PyObject *module, PyObject *args)
 
 static PyMethodDef functions[] = {
     {"transform", transform_new, METH_NOARGS, "transform()\n--\n\nOpen a derivative."},
+    {"value_and_grad", (PyCFunction)(void (*)(void))core_value_and_grad, METH_FASTCALL,
+     "value_and_grad(f, argnum, args, kwargs, check)\n--\n\n(value, gradient) of a common call, or "
+     "NotImplemented before anything has run."},
     {"custom", core_custom, METH_VARARGS,
      "custom(out, args, rule)\n--\n\nout as a function of args whose backward rule is given."},
     {"is_active", core_is_active, METH_O,

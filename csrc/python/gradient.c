@@ -1,0 +1,224 @@
+/* python/gradient.c -- the common path of value_and_grad: one positional argument that is a float,
+ * an array of pyarr, or a small plain array of NumPy; everything else is pyarr/transforms.py's. */
+#include "python/numpy_api.h"
+#include "python/object.h"
+
+#include <string.h>
+
+enum {
+    MAX_ARGUMENTS = 8,
+    COPY_LIMIT = 64 * 1024 /* bytes that one thread copies at once */
+};
+
+/* What the argument was, and what the results are given as. */
+typedef enum Kind { KIND_PYTHON, KIND_NUMPY, KIND_PYARR } Kind;
+
+/* A small array in C order that NumPy owns, as an array of our own. NULL without an exception
+ * when it is anything else. */
+static Array *
+take_numpy(PyArrayObject *source)
+{
+    int64_t shape[ARRAY_MAX_NDIM];
+    const DType dtype = numpy_dtype(PyArray_DESCR(source));
+    if (dtype == DTYPE_COUNT || !dtype_is_inexact(dtype) || !PyArray_ISCARRAY_RO(source) ||
+        PyArray_NBYTES(source) > COPY_LIMIT) {
+        return NULL;
+    }
+    for (int i = 0; i < PyArray_NDIM(source); i++) {
+        shape[i] = PyArray_DIM(source, i);
+    }
+    Array *copy = array_new(device_cpu(), dtype, PyArray_NDIM(source), shape);
+    if (copy != NULL && copy->size > 0) {
+        memcpy(array_data(copy), PyArray_DATA(source), (size_t)PyArray_NBYTES(source));
+    }
+    return copy != NULL ? copy : (Array *)error_raise();
+}
+
+/* The argument's elements. NULL without an exception when it is none of the common ones. */
+static Array *
+take_argument(PyObject *object, Kind *kind)
+{
+    if (PyArray_CheckExact(object)) {
+        *kind = KIND_NUMPY;
+        return take_numpy((PyArrayObject *)object);
+    }
+    if (PyFloat_CheckExact(object)) {
+        *kind = KIND_PYTHON;
+        const double value = PyFloat_AS_DOUBLE(object);
+        Array *scalar = array_new_scalar(DT_f64, WEAK_NONE, &value);
+        return scalar != NULL ? scalar : (Array *)error_raise();
+    }
+    *kind = KIND_PYARR;
+    return array_object_check_exact(object) && dtype_is_inexact((DType)object_array(object)->dtype)
+               ? array_retain(object_array(object))
+               : NULL;
+}
+
+/* f(*args, **kwargs) with another object at `place`. */
+static PyObject *
+call_with(PyObject *f, PyObject *args, PyObject *kwargs, Py_ssize_t place, PyObject *given)
+{
+    PyObject *stack[1 + MAX_ARGUMENTS];
+    const Py_ssize_t n = PyTuple_GET_SIZE(args);
+    for (Py_ssize_t i = 0; i < n; i++) {
+        stack[1 + i] = i == place ? given : PyTuple_GET_ITEM(args, i);
+    }
+    return PyObject_VectorcallDict(f, stack + 1, (size_t)n | PY_VECTORCALL_ARGUMENTS_OFFSET,
+                                   PyDict_GET_SIZE(kwargs) > 0 ? kwargs : NULL);
+}
+
+/* What the function gave as a real 0-d array; `check` turns other things into one, or raises.
+ * Takes over `out`. */
+static PyObject *
+real_scalar(PyObject *out, PyObject *check)
+{
+    if (out == NULL || (array_object_check_exact(out) && object_array(out)->ndim == 0 &&
+                        dtype_is_float((DType)object_array(out)->dtype))) {
+        return out;
+    }
+    PyObject *value = PyObject_CallOneArg(check, out);
+    Py_DECREF(out);
+    if (value != NULL && !array_object_check_exact(value)) {
+        PyErr_SetString(PyExc_TypeError, "value_and_grad: the check gave no array");
+        Py_CLEAR(value);
+    }
+    return value;
+}
+
+/* A copy in memory of NumPy's own; 0-d gives a scalar. */
+static PyObject *
+give_numpy(Array *array)
+{
+    Array *value = object_export_value(array, "conversion to a NumPy array");
+    PyObject *result = NULL;
+    if (value != NULL && value->ndim == 0) {
+        result = PyArray_Scalar(array_data(value), (PyArray_Descr *)dtype_object(value->dtype),
+                                NULL);
+    } else if (value != NULL && value->size * dtype_size(value->dtype) <= COPY_LIMIT &&
+               array_is_contiguous(value)) {
+        PyArray_Descr *descr = (PyArray_Descr *)Py_NewRef(dtype_object(value->dtype));
+        result = PyArray_NewFromDescr(&PyArray_Type, descr, value->ndim, (npy_intp *)value->shape,
+                                      NULL, NULL, 0, NULL);
+        if (result != NULL && value->size > 0) {
+            memcpy(PyArray_DATA((PyArrayObject *)result), array_data(value),
+                   (size_t)PyArray_NBYTES((PyArrayObject *)result));
+        }
+    } else if (value != NULL) {
+        value->storage->exported = true;
+        result = convert_to_numpy(value);
+    }
+    array_release(value);
+    return result;
+}
+
+/* A result as the kind that was given; what an outer derivative needs stays pyarr's. */
+static PyObject *
+give(Array *array, Kind kind)
+{
+    if (kind == KIND_PYARR || graph_is_active(array)) {
+        return object_wrap(array_retain(array));
+    }
+    return kind == KIND_NUMPY ? give_numpy(array) : object_item(array);
+}
+
+/* The gradient of a value; zeros where it does not depend on the argument. */
+static Array *
+gradient_of(Transform *t, Array *value, Array *argument)
+{
+    const double one = 1.0;
+    Array *grad = NULL, *seed = array_new_scalar(DT_f64, WEAK_FLOAT, &one);
+    const Status status = seed == NULL ? STATUS_ERROR
+                                       : transform_pullback(t, 1, &value, &seed, 1, &argument,
+                                                            true, &grad);
+    array_release(seed);
+    if (status == STATUS_OK && grad == NULL) {
+        grad = array_new_zeroed(argument->storage->device, (DType)argument->dtype, argument->ndim,
+                                argument->shape);
+    }
+    return grad;
+}
+
+static void
+abort_keeping_exception(Transform *t)
+{
+    PyObject *type, *value, *traceback;
+    PyErr_Fetch(&type, &value, &traceback);
+    transform_abort(t);
+    PyErr_Restore(type, value, traceback);
+}
+
+/* (value, gradient) as they are after the transform has ended. */
+static PyObject *
+give_results(PyObject *value, Array *grad, Kind kind)
+{
+    PyObject *first = kind == KIND_PYARR
+                          ? Py_NewRef(value)
+                          : give(object_array(value), KIND_PYTHON);
+    PyObject *second = first == NULL ? NULL : give(grad, kind);
+    PyObject *pair = second == NULL ? NULL : PyTuple_Pack(2, first, second);
+    Py_XDECREF(first);
+    Py_XDECREF(second);
+    return pair;
+}
+
+/* Call f on the elements `x`, differentiate, and end. */
+static PyObject *
+differentiate(PyObject *f, PyObject *args, PyObject *kwargs, Py_ssize_t place, PyObject *check,
+              Array *x, Kind kind)
+{
+    Transform *t = transform_open();
+    if (t == NULL) {
+        return error_raise();
+    }
+    PyObject *value = NULL, *result = NULL;
+    Array *grad = NULL, *argument = transform_argument(t, x);
+    Array *alias = argument == NULL ? NULL : transform_alias(t, argument);
+    PyObject *given = object_wrap(alias);
+    if (given != NULL) {
+        value = real_scalar(call_with(f, args, kwargs, place, given), check);
+        Py_DECREF(given);
+    }
+    if (value != NULL) {
+        grad = gradient_of(t, object_array(value), argument);
+        if (grad == NULL) {
+            error_raise();
+        }
+    }
+    array_release(argument);
+    if (grad == NULL) {
+        abort_keeping_exception(t);
+    } else if (transform_close(t, false) != STATUS_OK) {
+        error_raise();
+    } else {
+        result = give_results(value, grad, kind);
+    }
+    array_release(grad);
+    Py_XDECREF(value);
+    return result;
+}
+
+PyObject *
+core_value_and_grad(PyObject *module, PyObject *const *v, Py_ssize_t count)
+{
+    (void)module;
+    if (count != 5 || !PyTuple_CheckExact(v[2]) || !PyDict_CheckExact(v[3])) {
+        PyErr_SetString(PyExc_TypeError, "value_and_grad(f, argnum, args, kwargs, check)");
+        return NULL;
+    }
+    const Py_ssize_t n = PyTuple_GET_SIZE(v[2]);
+    Py_ssize_t place = PyLong_AsSsize_t(v[1]);
+    if (place == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    place = place < 0 ? place + n : place;
+    Kind kind;
+    Array *x = 0 <= place && place < n && n <= MAX_ARGUMENTS
+                   ? take_argument(PyTuple_GET_ITEM(v[2], place), &kind)
+                   : NULL;
+    if (x == NULL) {
+        return PyErr_Occurred() ? NULL : Py_NewRef(Py_NotImplemented);
+    }
+    PyObject *result = differentiate(v[0], v[2], v[3], place, v[4], x, kind);
+    array_release(x);
+    return result;
+}
