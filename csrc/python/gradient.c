@@ -121,21 +121,19 @@ give(Array *array, Kind kind)
     return kind == KIND_NUMPY ? give_numpy(array) : object_item(array);
 }
 
-/* The gradient of a value; zeros where it does not depend on the argument. */
-static Array *
-gradient_of(Transform *t, Array *value, Array *argument)
+/* out: the value and its gradient, zeros where it does not depend on the argument. */
+static Status
+compute(Transform *t, Array *value, Array *argument, Array **out)
 {
-    const double one = 1.0;
-    Array *grad = NULL, *seed = array_new_scalar(DT_f64, WEAK_FLOAT, &one);
-    const Status status = seed == NULL ? STATUS_ERROR
-                                       : transform_pullback(t, 1, &value, &seed, 1, &argument,
-                                                            true, &grad);
-    array_release(seed);
-    if (status == STATUS_OK && grad == NULL) {
-        grad = array_new_zeroed(argument->storage->device, (DType)argument->dtype, argument->ndim,
-                                argument->shape);
+    if (transform_value_and_grad(t, value, 1, &argument, out) != STATUS_OK) {
+        out[0] = out[1] = NULL;
+        return STATUS_ERROR;
     }
-    return grad;
+    if (out[1] == NULL) {
+        out[1] = array_new_zeroed(argument->storage->device, (DType)argument->dtype,
+                                  argument->ndim, argument->shape);
+    }
+    return out[1] == NULL ? STATUS_ERROR : STATUS_OK;
 }
 
 static void
@@ -149,15 +147,13 @@ abort_keeping_exception(Transform *t)
 
 /* (value, gradient) as they are after the transform has ended. */
 static PyObject *
-give_results(PyObject *value, Array *grad, Kind kind)
+give_results(Array *const *out, Kind kind)
 {
-    PyObject *first = kind == KIND_PYARR
-                          ? Py_NewRef(value)
-                          : give(object_array(value), KIND_PYTHON);
-    PyObject *second = first == NULL ? NULL : give(grad, kind);
-    PyObject *pair = second == NULL ? NULL : PyTuple_Pack(2, first, second);
-    Py_XDECREF(first);
-    Py_XDECREF(second);
+    PyObject *value = give(out[0], kind == KIND_NUMPY ? KIND_PYTHON : kind);
+    PyObject *gradient = value == NULL ? NULL : give(out[1], kind);
+    PyObject *pair = gradient == NULL ? NULL : PyTuple_Pack(2, value, gradient);
+    Py_XDECREF(value);
+    Py_XDECREF(gradient);
     return pair;
 }
 
@@ -171,29 +167,29 @@ differentiate(PyObject *f, PyObject *args, PyObject *kwargs, Py_ssize_t place, P
         return error_raise();
     }
     PyObject *value = NULL, *result = NULL;
-    Array *grad = NULL, *argument = transform_argument(t, x);
+    Array *out[2] = {NULL, NULL}, *argument = transform_argument(t, x);
     Array *alias = argument == NULL ? NULL : transform_alias(t, argument);
     PyObject *given = object_wrap(alias);
     if (given != NULL) {
         value = real_scalar(call_with(f, args, kwargs, place, given), check);
         Py_DECREF(given);
     }
-    if (value != NULL) {
-        grad = gradient_of(t, object_array(value), argument);
-        if (grad == NULL) {
-            error_raise();
-        }
+    const bool ran = value != NULL;
+    const bool computed = ran && compute(t, object_array(value), argument, out) == STATUS_OK;
+    if (ran && !computed) {
+        error_raise();
     }
+    Py_XDECREF(value); /* what nobody holds any more need not be computed when the trace ends */
     array_release(argument);
-    if (grad == NULL) {
+    if (!computed) {
         abort_keeping_exception(t);
     } else if (transform_close(t, false) != STATUS_OK) {
         error_raise();
     } else {
-        result = give_results(value, grad, kind);
+        result = give_results(out, kind);
     }
-    array_release(grad);
-    Py_XDECREF(value);
+    array_release(out[0]);
+    array_release(out[1]);
     return result;
 }
 
