@@ -78,6 +78,9 @@ int64_t backend_cpu_grain(OpCode op, DType loop);
 /* The instruction set of the kernels: "v2", "v3", "v4" or "base". */
 const char *backend_cpu_isa(void);
 
+/* Do those kernels have an instruction for x * y + z with one rounding? */
+bool backend_cpu_has_fma(void);
+
 /* What the BLAS library says of itself and the processor core it picked; static text. */
 const char *backend_cpu_blas_config(void);
 const char *backend_cpu_blas_core(void);

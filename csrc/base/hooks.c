@@ -49,6 +49,11 @@ nothing_backward(uintptr_t rule, void *cotangent, int narg, void **out)
     return 0;
 }
 
-HostHooks host_hooks = {nothing_unlock,       nothing_lock,     nothing_line_now,
-                        nothing_line_release, nothing_line_text, nothing_backward,
-                        nothing_line_release, NULL};
+HostHooks host_hooks = {.unlock = nothing_unlock,
+                        .lock = nothing_lock,
+                        .line_now = nothing_line_now,
+                        .line_release = nothing_line_release,
+                        .line_retain = nothing_line_release,
+                        .line_text = nothing_line_text,
+                        .backward = nothing_backward,
+                        .rule_release = nothing_line_release};

@@ -13,6 +13,7 @@ typedef struct HostHooks {
     /* The user's line that is executing: an owned handle, 0 when unknown; its text. */
     uintptr_t (*line_now)(int32_t *instruction);
     void (*line_release)(uintptr_t handle);
+    void (*line_retain)(uintptr_t handle);
     void (*line_text)(uintptr_t handle, int32_t instruction, char *buffer, int size);
     /* Backward rule of a custom_vjp: the cotangent (struct Array *) in, one new reference or
      * NULL for each argument out. Returns 0, or -1 with the error set. */

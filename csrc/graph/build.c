@@ -151,22 +151,6 @@ build_reduce(OpCode op, Node *x, int naxes, const int *axes, bool keepdims)
 
 /* ---- views ---- */
 
-/* view(view(x, inner), outer) as one view of x, where the outer axes are axes of the inner. */
-static bool
-view_compose(const Node *inner, const int64_t *outer, int64_t *out)
-{
-    const int64_t *g = inner->params;
-    const int inner_ndim = (int)g[1];
-    int64_t offset;
-    memcpy(out, outer, (size_t)geometry_count(outer) * sizeof(int64_t));
-    if (!geometry_decode(outer, inner_ndim, g + 2, g + 2 + inner_ndim, &offset,
-                         out + 2 + outer[1])) {
-        return false;
-    }
-    out[0] = g[0] + offset;
-    return true;
-}
-
 Node *
 build_view(Node *base, const int64_t *geometry)
 {
@@ -174,7 +158,7 @@ build_view(Node *base, const int64_t *geometry)
         return base;
     }
     int64_t composed[GEOMETRY_MAX];
-    if (base->op == OP_view && view_compose(base, geometry, composed)) {
+    if (base->op == OP_view && geometry_compose(base->params, geometry, composed)) {
         return build_view(base->inputs[0], composed);
     }
     return build_primitive(OP_view, &base, 1, geometry, geometry_count(geometry));

@@ -49,6 +49,8 @@ int geometry_count(const int64_t *geometry);
  * false when the view's axes are no axes of the base's shape. */
 bool geometry_decode(const int64_t *geometry, int ndim, const int64_t *shape,
                      const int64_t *strides, int64_t *out_offset, int64_t *out_strides);
+/* A view of a view as one view of the base, where the outer axes are axes of the inner. */
+bool geometry_compose(const int64_t *inner, const int64_t *outer, int64_t *out);
 /* Every base element read exactly once? Then the view that undoes it. */
 bool geometry_inverse(const int64_t *geometry, int ndim, const int64_t *shape, int64_t *inverse);
 bool geometry_is_identity(const int64_t *geometry, int ndim, const int64_t *shape);

@@ -115,6 +115,20 @@ geometry_decode(const int64_t *geometry, int ndim, const int64_t *shape, const i
 }
 
 bool
+geometry_compose(const int64_t *inner, const int64_t *outer, int64_t *out)
+{
+    const int inner_ndim = (int)inner[1];
+    int64_t offset;
+    memcpy(out, outer, (size_t)geometry_count(outer) * sizeof(int64_t));
+    if (!geometry_decode(outer, inner_ndim, inner + 2, inner + 2 + inner_ndim, &offset,
+                         out + 2 + outer[1])) {
+        return false;
+    }
+    out[0] = inner[0] + offset;
+    return true;
+}
+
+bool
 geometry_inverse(const int64_t *geometry, int ndim, const int64_t *shape, int64_t *inverse)
 {
     const int view_ndim = (int)geometry[1];

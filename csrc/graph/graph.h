@@ -122,6 +122,12 @@ Array *graph_custom(Array *out, Array *const *args, int narg, uintptr_t rule);
 void graph_set_pin_limit(int64_t bytes);
 /* Text of the nodes behind x, one per line: "%3 = mul(%1, %2) float64 (3, 4)  file.py:12". */
 Status graph_describe(Array *x, bool dot, void (*write)(void *ctx, const char *text), void *ctx);
+/* The nodes behind the arrays of this thread's trace as a plan would compute them, as text, and
+ * what they give: values[i] is a new reference. hoist: factors may move out of backward sums;
+ * *guards then becomes a 1-d array of the numbers that must be zero or normal. */
+Status graph_simplified(Array *const *x, int n, bool hoist,
+                        void (*write)(void *ctx, const char *text), void *ctx, Array **values,
+                        Array **guards);
 /* Live arrays, storages and nodes, for leak reports. */
 void graph_live(int64_t *arrays, int64_t *storages, int64_t *nodes);
 

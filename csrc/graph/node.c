@@ -16,6 +16,7 @@ static FreeList free_nodes = {.limit = 512, .size = NODE_BLOCK};
 int64_t node_live_count;
 static uint64_t node_next_seq = 1;
 static _Thread_local bool node_backward;
+static _Thread_local const Node *node_origin;
 
 const char *
 node_op_name(int op)
@@ -67,6 +68,20 @@ mask_of(int op, Node *const *inputs, int nin, const Spec *spec)
     return mask;
 }
 
+static void
+note_line(Node *node)
+{
+    if (node_origin == NULL) {
+        node->line = host_hooks.line_now(&node->instruction);
+        return;
+    }
+    node->line = node_origin->line;
+    node->instruction = node_origin->instruction;
+    if (node->line != 0) {
+        host_hooks.line_retain(node->line);
+    }
+}
+
 Node *
 node_new(int op, Node *const *inputs, int nin, const int64_t *params, int nparams,
          const Spec *spec)
@@ -104,7 +119,7 @@ node_new(int op, Node *const *inputs, int nin, const int64_t *params, int nparam
         node->shape[i] = spec->shape[i];
         node->size *= spec->shape[i];
     }
-    node->line = host_hooks.line_now(&node->instruction);
+    note_line(node);
     node_live_count++;
     return node;
 }
@@ -115,6 +130,12 @@ node_set_backward(bool on)
     const bool before = node_backward;
     node_backward = on;
     return before;
+}
+
+void
+node_set_origin(const Node *origin)
+{
+    node_origin = origin;
 }
 
 Node *

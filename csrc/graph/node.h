@@ -69,6 +69,9 @@ void node_make_constant(Node *node);
 
 /* Whether nodes that this thread makes are NODE_BACKWARD from now on; gives what it was. */
 bool node_set_backward(bool on);
+/* Nodes that this thread makes stand for `origin` and name its line, until this is called with
+ * NULL: then they name the line that is running. */
+void node_set_origin(const Node *origin);
 
 void node_spec(const Node *node, Spec *spec); /* the spec of its result */
 const char *node_op_name(int op);

@@ -150,6 +150,12 @@ line_release(uintptr_t handle)
 }
 
 static void
+line_retain(uintptr_t handle)
+{
+    Py_XINCREF((PyObject *)handle);
+}
+
+static void
 line_text(uintptr_t handle, int32_t instruction, char *buffer, int size)
 {
     if (size <= 0) {
@@ -197,6 +203,7 @@ hooks_init(void)
     host_hooks.lock = retake_lock;
     host_hooks.line_now = line_now;
     host_hooks.line_release = line_release;
+    host_hooks.line_retain = line_retain;
     host_hooks.line_text = line_text;
     poll_set_hook(signals_raise);
     return 0;

@@ -128,6 +128,17 @@ backend_cpu_init(void)
     return device_register(&device);
 }
 
+bool
+backend_cpu_has_fma(void)
+{
+    const char *isa = cpu_isa();
+#if defined(__ARM_FEATURE_FMA)
+    return true;
+#else
+    return strcmp(isa, "v3") == 0 || strcmp(isa, "v4") == 0;
+#endif
+}
+
 const char *
 backend_cpu_isa(void)
 {

@@ -1,0 +1,537 @@
+/* graph/simplify_factors.c -- factors move out of backward sums and products (linearity).
+ *
+ * sum_i (k * f_i) becomes k * sum_i f_i where k does not vary along the reduced axes. A backward
+ * value is read as a sum of terms scale * coef * core: `coef` lies on the axes that stay, `core`
+ * varies along the reduced ones. Sums then run over the cores, which the partial derivatives of
+ * one function have in common, and everything else is work on few elements. Forward products
+ * are split as well where they are factors of backward ones. Rounding in backward nodes is ours;
+ * what may overflow on the way is guarded (see simplify.h).
+ */
+#include "graph/simplify_nodes.h"
+
+#include <math.h>
+#include <string.h>
+
+enum {
+    DEEPEST = 150,     /* nested factors: the C stack is finite */
+    GUARD_MANY = 4096, /* guards of more elements are reduced to one number */
+};
+
+static Terms factor(Simplifier *s, Node *x, uint64_t axes, int depth);
+
+static bool
+is_backward(const Node *node)
+{
+    return (node->flags & NODE_BACKWARD) != 0;
+}
+
+/* ---- terms ---- */
+
+static Terms
+whole(Node *x, uint64_t axes)
+{
+    return (Terms){.of = x, .axes = axes, .count = 1, .at = {{1.0, NULL, x}}};
+}
+
+/* x itself when it repeats along the axes: all coefficient. */
+static bool
+repeats_along(Node *x, uint64_t axes)
+{
+    return (axes & ~simplify_repeats(x)) == 0;
+}
+
+static Term
+coefficient(Simplifier *s, Node *x, uint64_t axes)
+{
+    Term t = {1.0, simplify_drop_axes(s, x, axes), NULL};
+    double value;
+    if (t.coef != NULL && node_uniform(t.coef, &value) && isfinite(value)) {
+        t.scale = value;
+        t.coef = NULL;
+    }
+    return t;
+}
+
+static bool
+is_plain(const Terms *t)
+{
+    return t->count == 1 && t->at[0].core == t->of;
+}
+
+static Node *
+times(Simplifier *s, Node *x, Node *y)
+{
+    return x == NULL ? y : y == NULL ? x : simplify2(s, OP_multiply, x, y);
+}
+
+/* where(h == 0, 0, x / h) with h = hypot(x, .) or hypot(., x): gives x, else NULL. Times h it
+ * is x, since x is 0 where h is. */
+static Node *
+slope_of_hypot(Node *node, Node **h)
+{
+    double zero;
+    if (!simplify_is(node, OP_where) || !simplify_is(node->inputs[0], OP_equal) ||
+        !simplify_is(node->inputs[2], OP_divide) || !node_uniform(node->inputs[1], &zero) ||
+        zero != 0) {
+        return NULL;
+    }
+    const Node *test = node->inputs[0], *quotient = node->inputs[2];
+    Node *x = quotient->inputs[0];
+    *h = quotient->inputs[1];
+    const bool at_zero = test->inputs[0] == *h && node_uniform(test->inputs[1], &zero) && zero == 0;
+    const bool known = at_zero && simplify_is(*h, OP_hypot) &&
+                       ((*h)->inputs[0] == x || (*h)->inputs[1] == x);
+    return known ? x : NULL;
+}
+
+static Node *
+core_product(Simplifier *s, Node *x, Node *y)
+{
+    Node *h, *part = slope_of_hypot(y, &h);
+    if (part != NULL && simplify_is(x, OP_multiply)) {
+        for (int i = 0; i < 2; i++) {
+            if (x->inputs[i] == h) {
+                return simplify2(s, OP_multiply, x->inputs[1 - i], part);
+            }
+        }
+    }
+    return simplify2(s, OP_multiply, x, y);
+}
+
+/* (a * b) / y as (a / y) * b where a / y is there: the derivative of a quotient has both. */
+static Node *
+core_quotient(Simplifier *s, Node *x, Node *y)
+{
+    if (simplify_is(x, OP_multiply)) {
+        for (int i = 0; i < 2; i++) {
+            Node *known = simplify_find2(s, OP_divide, x->inputs[i], y);
+            if (known != NULL) {
+                return simplify2(s, OP_multiply, known, x->inputs[1 - i]);
+            }
+        }
+    }
+    return simplify2(s, OP_divide, x, y);
+}
+
+static Term
+term_product(Simplifier *s, const Term *a, const Term *b)
+{
+    Term t = {a->scale * b->scale, times(s, a->coef, b->coef), NULL};
+    t.core = a->core != NULL && b->core != NULL ? core_product(s, a->core, b->core)
+                                                : (a->core != NULL ? a->core : b->core);
+    return t;
+}
+
+/* ---- sums of terms ---- */
+
+/* The coefficient with its scale, on the axes that stay (no axes: a number). */
+static Node *
+coef_node(Simplifier *s, double scale, Node *coef, DType dtype)
+{
+    if (coef == NULL) {
+        return simplify_number(s, scale, dtype);
+    }
+    if (scale == 1.0) {
+        return coef;
+    }
+    return scale == -1.0 ? simplify1(s, OP_negative, coef)
+                         : simplify2(s, OP_multiply, simplify_number(s, scale, dtype), coef);
+}
+
+/* One coefficient for both of two terms with the same core. */
+static void
+merge_coefs(Simplifier *s, Term *a, const Term *b, DType dtype)
+{
+    if (a->coef == b->coef) {
+        a->scale += b->scale;
+        return;
+    }
+    Node *x = coef_node(s, a->scale, a->coef, dtype), *y = coef_node(s, b->scale, b->coef, dtype);
+    a->scale = 1.0;
+    a->coef = simplify2(s, OP_add, x, y);
+}
+
+/* Equal coefficients but for the sign: the cores are added. */
+static bool
+merge_cores(Simplifier *s, Term *a, const Term *b)
+{
+    if (a->coef != b->coef || fabs(a->scale) != fabs(b->scale) || a->core == NULL ||
+        b->core == NULL) {
+        return false;
+    }
+    if (a->scale == b->scale) {
+        a->core = simplify2(s, OP_add, a->core, b->core);
+    } else if (a->scale > 0) {
+        a->core = simplify2(s, OP_subtract, a->core, b->core);
+    } else {
+        a->core = simplify2(s, OP_subtract, b->core, a->core);
+        a->scale = b->scale;
+    }
+    return true;
+}
+
+static bool
+add_term(Simplifier *s, Terms *sum, const Term *t, DType dtype)
+{
+    for (int i = 0; i < sum->count; i++) {
+        if (sum->at[i].core == t->core) {
+            merge_coefs(s, &sum->at[i], t, dtype);
+            return true;
+        }
+    }
+    if (sum->count == TERMS_MAX) {
+        return false;
+    }
+    sum->at[sum->count++] = *t;
+    return true;
+}
+
+static Terms
+factor_sum(Simplifier *s, Node *x, uint64_t axes, int depth, double sign)
+{
+    Terms sum = factor(s, x->inputs[0], axes, depth);
+    const Terms b = factor(s, x->inputs[1], axes, depth);
+    if (is_plain(&sum) && is_plain(&b) && x->inputs[0] != x->inputs[1]) {
+        return whole(x, axes);
+    }
+    for (int i = 0; i < b.count; i++) {
+        Term t = b.at[i];
+        t.scale *= sign;
+        if (!add_term(s, &sum, &t, (DType)x->dtype)) {
+            return whole(x, axes);
+        }
+    }
+    for (int i = 0; i < sum.count; i++) {
+        for (int k = i + 1; k < sum.count; k++) {
+            if (merge_cores(s, &sum.at[i], &sum.at[k])) {
+                sum.at[k] = sum.at[--sum.count];
+                k = i;
+            }
+        }
+    }
+    return sum;
+}
+
+/* ---- products ---- */
+
+static Terms
+factor_product(Simplifier *s, Node *x, uint64_t axes, int depth)
+{
+    Node *const *in = x->inputs;
+    const bool left = repeats_along(in[0], axes), right = repeats_along(in[1], axes);
+    if (!is_backward(x) && !left && !right) {
+        return whole(x, axes);
+    }
+    Terms a = factor(s, in[0], axes, depth), b = factor(s, in[1], axes, depth);
+    if (b.count > 1 && left) {
+        const Terms t = a;
+        a = b;
+        b = t;
+    }
+    if (b.count > 1) {
+        b = whole(in[1], axes);
+    }
+    if (a.count > 1 && b.at[0].core != NULL) {
+        a = whole(in[0], axes);
+    }
+    if (is_plain(&a) && is_plain(&b)) {
+        Node *core = core_product(s, a.at[0].core, b.at[0].core);
+        Terms t = whole(x, axes);
+        t.at[0].core = is_backward(x) && core != NULL ? core : x;
+        return t;
+    }
+    for (int i = 0; i < a.count; i++) {
+        a.at[i] = term_product(s, &a.at[i], &b.at[0]);
+    }
+    return a;
+}
+
+static Terms
+factor_quotient(Simplifier *s, Node *x, uint64_t axes, int depth)
+{
+    Node *const *in = x->inputs;
+    const bool right = repeats_along(in[1], axes);
+    if (!is_backward(x) && !right) {
+        return whole(x, axes);
+    }
+    Terms a = factor(s, in[0], axes, depth);
+    if (!right) {
+        if (a.count > 1) {
+            a = whole(in[0], axes);
+        }
+        Term *t = &a.at[0];
+        t->core = t->core == NULL ? simplify1(s, OP_reciprocal, in[1])
+                                  : core_quotient(s, t->core, in[1]);
+        return a;
+    }
+    const Term divisor = coefficient(s, in[1], axes);
+    if (divisor.coef == NULL && divisor.scale == 0) {
+        return whole(x, axes);
+    }
+    for (int i = 0; i < a.count; i++) {
+        Term *t = &a.at[i];
+        if (divisor.coef == NULL) {
+            t->scale /= divisor.scale;
+        } else if (t->coef != NULL) {
+            t->coef = simplify2(s, OP_divide, t->coef, divisor.coef);
+        } else {
+            Node *scale = simplify_number(s, t->scale, (DType)x->dtype);
+            t->coef = simplify2(s, OP_divide, scale, divisor.coef);
+            t->scale = 1.0;
+        }
+    }
+    return a;
+}
+
+/* where(c, k * f, 0) is k * where(c, f, 0). */
+static Terms
+factor_where(Simplifier *s, Node *x, uint64_t axes, int depth)
+{
+    double zero;
+    for (int i = 1; i < 3 && is_backward(x); i++) {
+        if (!node_uniform(x->inputs[3 - i], &zero) || zero != 0) {
+            continue;
+        }
+        Terms a = factor(s, x->inputs[i], axes, depth);
+        Term *t = &a.at[0];
+        if (a.count > 1 || t->core == NULL || is_plain(&a)) {
+            break;
+        }
+        t->core = i == 1 ? simplify3(s, OP_where, x->inputs[0], t->core, x->inputs[2])
+                         : simplify3(s, OP_where, x->inputs[0], x->inputs[1], t->core);
+        return a;
+    }
+    return whole(x, axes);
+}
+
+/* ---- any node ---- */
+
+static Terms
+factor_op(Simplifier *s, Node *x, uint64_t axes, int depth)
+{
+    switch (x->op) {
+    case OP_multiply:
+        return factor_product(s, x, axes, depth);
+    case OP_divide:
+        return factor_quotient(s, x, axes, depth);
+    case OP_where:
+        return factor_where(s, x, axes, depth);
+    case OP_negative: {
+        Terms t = factor(s, x->inputs[0], axes, depth);
+        for (int i = 0; i < t.count; i++) {
+            t.at[i].scale = -t.at[i].scale;
+        }
+        return t;
+    }
+    case OP_add:
+    case OP_subtract:
+        if (is_backward(x)) {
+            return factor_sum(s, x, axes, depth, x->op == OP_add ? 1.0 : -1.0);
+        }
+        return whole(x, axes);
+    default:
+        return whole(x, axes);
+    }
+}
+
+/* Scales are numbers as long as nothing overflows. */
+static bool
+is_finite(const Terms *t)
+{
+    for (int i = 0; i < t->count; i++) {
+        if (!isfinite(t->at[i].scale)) {
+            return false;
+        }
+    }
+    return t->count > 0;
+}
+
+static Terms
+factor(Simplifier *s, Node *x, uint64_t axes, int depth)
+{
+    const uint64_t key = hash_combine((uint64_t)(uintptr_t)x, axes);
+    uint64_t at;
+    if (repeats_along(x, axes)) {
+        return (Terms){.of = x, .axes = axes, .count = 1, .at = {coefficient(s, x, axes)}};
+    }
+    if (hash_get(&s->factored, key, &at) && s->terms.data[at - 1].of == x &&
+        s->terms.data[at - 1].axes == axes) {
+        return s->terms.data[at - 1];
+    }
+    if (depth == DEEPEST || node_has_value(x)) {
+        return whole(x, axes);
+    }
+    Terms t = factor_op(s, x, axes, depth + 1);
+    if (!is_finite(&t)) {
+        t = whole(x, axes);
+    }
+    t.of = x;
+    t.axes = axes;
+    if (vec_push(&s->terms, t) == STATUS_OK) {
+        (void)hash_set(&s->factored, key, (uint64_t)s->terms.size);
+    }
+    return t;
+}
+
+/* ---- sums ---- */
+
+static Status
+guard(Simplifier *s, Node *node)
+{
+    if (s->guards == NULL) {
+        return STATUS_OK;
+    }
+    if (node->size > GUARD_MANY) {
+        int64_t params[2 + ARRAY_MAX_NDIM] = {0, node->ndim};
+        for (int i = 0; i < node->ndim; i++) {
+            params[2 + i] = i;
+        }
+        Node *none = simplify_number(s, 0.0, (DType)node->dtype);
+        node = simplify_sum(s, simplify2(s, OP_multiply, node, none), params, 2 + node->ndim);
+    }
+    return node == NULL ? STATUS_ERROR : vec_push(s->guards, node);
+}
+
+/* Is |x| such that products with it are exact? */
+static bool
+is_power_of_two(double x)
+{
+    int exponent;
+    return fabs(frexp(x, &exponent)) == 0.5;
+}
+
+/* |scale| * coef * sum(core). */
+static Node *
+sum_of_term(Simplifier *s, const Term *t, const Node *x, const int64_t *params, int nparams,
+            bool guarded)
+{
+    const double scale = fabs(t->scale);
+    const DType dtype = (DType)x->dtype;
+    if (t->core == NULL) {
+        int64_t count = 1;
+        for (int i = 0; i < params[1]; i++) {
+            count *= x->shape[params[2 + i]];
+        }
+        return coef_node(s, scale * (double)count, t->coef, dtype);
+    }
+    Node *sum = simplify_sum(s, t->core, params, nparams);
+    if (sum == NULL || ((guarded || t->coef != NULL) && guard(s, sum) != STATUS_OK)) {
+        return NULL;
+    }
+    if (t->coef == NULL) {
+        return scale == 1.0 ? sum
+                            : simplify2(s, OP_multiply, simplify_number(s, scale, dtype), sum);
+    }
+    /* An infinite coefficient may have met selected rows only, or none. */
+    Node *term = simplify2(s, OP_multiply, coef_node(s, scale, t->coef, dtype), sum);
+    return term == NULL || guard(s, term) != STATUS_OK ? NULL : term;
+}
+
+static Node *
+sum_of_terms(Simplifier *s, const Terms *t, const Node *x, const int64_t *params, int nparams)
+{
+    Node *total = NULL;
+    const bool guarded = t->count > 1 || !is_power_of_two(t->at[0].scale);
+    for (int pass = 0; pass < 2; pass++) { /* positive terms first: the others are subtracted */
+        for (int i = 0; i < t->count; i++) {
+            if ((t->at[i].scale < 0) != (pass == 1)) {
+                continue;
+            }
+            Node *term = sum_of_term(s, &t->at[i], x, params, nparams, guarded);
+            if (total == NULL) {
+                total = pass == 0 ? term : simplify1(s, OP_negative, term);
+            } else {
+                total = simplify2(s, pass == 0 ? OP_add : OP_subtract, total, term);
+            }
+            if (total == NULL) {
+                return NULL;
+            }
+        }
+    }
+    return total;
+}
+
+static Node *
+hoist_sum(Simplifier *s, Node *node, Node *x)
+{
+    int64_t params[2 + ARRAY_MAX_NDIM];
+    uint64_t axes = 0;
+    for (int i = 0; i < node->params[1]; i++) {
+        axes |= UINT64_C(1) << node->params[2 + i];
+    }
+    const Terms t = factor(s, x, axes, 0);
+    memcpy(params, node->params, (size_t)node->nparams * sizeof(int64_t));
+    params[0] = 0;
+    Node *sum = sum_of_terms(s, &t, x, params, node->nparams);
+    /* A coefficient without axes stands for all places of the result. */
+    return sum == NULL || sum->ndim == node->ndim
+               ? sum
+               : simplify_broadcast(s, sum, node->ndim, node->shape);
+}
+
+/* ---- matrix products ---- */
+
+static uint64_t
+all_axes(const Node *node)
+{
+    return node->ndim == 64 ? ~UINT64_C(0) : (UINT64_C(1) << node->ndim) - 1;
+}
+
+/* A @ (k * r) is k * (A @ r) for a number k, where the result is the smaller array. */
+static Node *
+hoist_matmul(Simplifier *s, Node *node, Node *const *in)
+{
+    Node *now[2] = {in[0], in[1]}, *coef = NULL;
+    const DType dtype = (DType)node->dtype;
+    for (int i = 0; i < 2; i++) {
+        if (node->size >= in[i]->size || !is_backward(in[i])) {
+            continue;
+        }
+        const Terms t = factor(s, in[i], all_axes(in[i]), 0);
+        if (t.count == 1 && t.at[0].core != NULL && t.at[0].core != in[i]) {
+            now[i] = t.at[0].core;
+            coef = times(s, coef, coef_node(s, t.at[0].scale, t.at[0].coef, dtype));
+        }
+    }
+    Node *product = simplify_again(s, node, now);
+    if (coef == NULL || product == NULL) {
+        return product;
+    }
+    Node *out = simplify2(s, OP_multiply, coef, product);
+    const bool guarded = out != NULL && guard(s, product) == STATUS_OK &&
+                         guard(s, out) == STATUS_OK;
+    return guarded ? out : NULL;
+}
+
+Node *
+simplify_hoist(Simplifier *s, Node *node, Node *const *in)
+{
+    if (!is_backward(node) || !simplify_is_real(node) || !dtype_is_float((DType)in[0]->dtype) ||
+        in[0]->size == 0 || !s->options.hoist) {
+        return simplify_again(s, node, in);
+    }
+    if (node->op == OP_sum && node->params[1] > 0) {
+        return hoist_sum(s, node, in[0]);
+    }
+    return node->op == OP_matmul ? hoist_matmul(s, node, in) : simplify_again(s, node, in);
+}
+
+/* Values that are needed whole and whose core is there anyway are coef * core: what led to them
+ * in another way is not needed then. Nodes of the pass that is running have a mark. */
+Node *
+simplify_collapse(Simplifier *s, Node *node, Node *const *in)
+{
+    uint64_t at;
+    const uint64_t axes = all_axes(node);
+    if (is_backward(node) && node->ndim > 0 &&
+        hash_get(&s->factored, hash_combine((uint64_t)(uintptr_t)node, axes), &at)) {
+        const Terms *t = &s->terms.data[at - 1];
+        const Term *one = &t->at[0];
+        if (t->of == node && t->axes == axes && t->count == 1 && one->core != NULL &&
+            one->core != node && one->core->mark > 0) {
+            Node *coef = coef_node(s, one->scale, one->coef, (DType)node->dtype);
+            return simplify2(s, OP_multiply, coef, one->core);
+        }
+    }
+    return simplify_again(s, node, in);
+}
