@@ -320,7 +320,7 @@ def measure(f, small, large):
     times = []
     for n in (small, large):
         best = math.inf
-        for _ in range(2):
+        for _ in range(4):
             pa.plan_cache_clear()
             start = time.perf_counter()
             f(n)

@@ -198,12 +198,27 @@ builder_close(Builder *b, PlanStep *step)
     return vec_push(&b->steps, *step);
 }
 
+/* Is it a write of one number into memory that is ours? */
+static bool
+is_element(const Builder *b, OpCode op, const int32_t *in, int32_t out, const int64_t *params)
+{
+    if ((op != OP_assign && op != OP_assign_add) || in[0] != out) {
+        return false;
+    }
+    const PlanValue *v = &b->values.data[in[1]];
+    return v->size == 1 && v->dtype == DT_f64 && b->values.data[out].dtype == DT_f64 &&
+           params[0] >= 0;
+}
+
 /* out = op(in...), where `out` is a value already. */
 static Status
 add_call(Builder *b, OpCode op, const int32_t *in, int nin, int32_t out, const int64_t *params,
          int nparams, const PlanGraph *reads, int32_t at)
 {
     PlanStep step = {.kind = STEP_PRIMITIVE, .op = op, .nparams = nparams};
+    if (is_element(b, op, in, out, params)) {
+        step.kind = STEP_ELEMENT;
+    }
     int64_t *own = plan_alloc(b->plan, (size_t)nparams * sizeof(int64_t));
     if (own == NULL || builder_lists(b, &step, in, nin, &out, 1) != STATUS_OK) {
         return STATUS_ERROR;

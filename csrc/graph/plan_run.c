@@ -74,6 +74,29 @@ run_primitive(const PlanRun *run, const PlanStep *step)
     return device_cpu()->run_primitive(device_cpu(), &call);
 }
 
+static void
+run_element(const PlanRun *run, const PlanStep *step)
+{
+    double *to = (double *)(void *)address(run, step->out[0]) + step->params[0];
+    const double value = *(const double *)(const void *)address(run, step->in[1]);
+    *to = step->op == OP_assign ? value : *to + value;
+}
+
+static Status
+run_kind(const PlanRun *run, const PlanStep *step)
+{
+    switch ((StepKind)step->kind) {
+    case STEP_PROGRAM:
+        return run_program(run, step);
+    case STEP_PRIMITIVE:
+        return run_primitive(run, step);
+    case STEP_ELEMENT:
+        run_element(run, step);
+        break;
+    }
+    return STATUS_OK;
+}
+
 static Status
 run_step(PlanRun *run, const PlanStep *step)
 {
@@ -86,8 +109,7 @@ run_step(PlanRun *run, const PlanStep *step)
             }
         }
     }
-    const Status status =
-        step->kind == STEP_PROGRAM ? run_program(run, step) : run_primitive(run, step);
+    const Status status = run_kind(run, step);
     for (int32_t i = 0; i < step->nfree; i++) {
         const int32_t m = step->free_memory[i];
         mem_free(run->memory[m], (size_t)run->plan->memory[m].size);

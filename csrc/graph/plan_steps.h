@@ -32,7 +32,11 @@ typedef struct PlanValue {
     int64_t *strides; /* bytes */
 } PlanValue;
 
-typedef enum StepKind { STEP_PROGRAM, STEP_PRIMITIVE } StepKind;
+typedef enum StepKind {
+    STEP_PROGRAM,
+    STEP_PRIMITIVE,
+    STEP_ELEMENT /* assign or assign_add of one float64, in place: what gradients by x[k] are */
+} StepKind;
 
 typedef struct PlanStep {
     uint8_t kind;
