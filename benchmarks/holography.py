@@ -11,7 +11,7 @@ from pathlib import Path
 import numpy as np
 
 from . import ROOT
-from .workloads import Workload
+from .workloads import UNCOMPILED, Workload
 
 sys.path.insert(0, str(ROOT / "examples"))
 
@@ -60,6 +60,30 @@ def by_matrices(m, theta, to_u, to_v, *arrays, pixels, order):
     return made.gauss(theta)
 
 
+def by_real_matrices(m, theta, to_u, to_v, *arrays, pixels, order):
+    """The same in real numbers, for compilers that leave complex ones alone."""
+    made = bare(m, pixels, order, arrays)
+    left = m.concatenate([m.real(to_u), m.imag(to_u)], axis=0)
+    right = m.concatenate([m.real(to_v), m.imag(to_v)], axis=1)
+    rows, columns = made.power.shape[1:]
+
+    def beams(theta):
+        coefficients, taper, own = made.split(theta)
+        phase = coefficients @ made.zernikes + own[:, :2] @ made.ramps + made.defocus
+        field = m.exp(taper * made.decay + made.shadow)
+        field = field / m.sum(field)
+        shape = made.count, pixels, pixels
+        a = left @ m.reshape(field * m.cos(phase), shape)
+        b = left @ m.reshape(field * m.sin(phase), shape)
+        a, b = a[:, :rows] - b[:, rows:], a[:, rows:] + b[:, :rows]
+        a, b = a @ right, b @ right
+        real = a[..., :columns] - b[..., columns:]
+        return real**2 + (a[..., columns:] + b[..., :columns]) ** 2
+
+    made.beams = beams
+    return made.gauss(theta)
+
+
 def by_fft(m, theta, first, *arrays, pixels, order, length):
     """The same with the beams by a padded FFT."""
     made = bare(m, pixels, order, arrays)
@@ -104,20 +128,26 @@ def fft_problem(data, pixels, order):
 
 
 def workloads(data, order=5):
-    """Value and gradient at each size of pupil, by matrices and by FFT."""
+    """Value and gradient at each size of pupil, by matrices and by FFT.
+
+    torch.compile leaves FFTs as they are, after a long while.
+    """
     part = functools.partial
     found = []
     for pixels in SIZES:
         formula = part(by_matrices, pixels=pixels, order=order)
+        real = part(by_real_matrices, pixels=pixels, order=order)
+        own = {peer: real for peer in ("torch", "torch.compile", "torch joint")}
         problem = part(matrix_problem, data, pixels, order)
-        found.append(Workload(f"holography-{pixels}", formula, problem))
+        found.append(Workload(f"holography-{pixels}", formula, problem, own=own))
     for pixels in SIZES[:2]:
         telescope = oof_maps.sardinia()
         length, size = oof_model.fft_length(telescope, pixels, maps(data))
         inside = int(np.ceil(2 * telescope.radius / size))
         formula = part(by_fft, pixels=inside, order=order, length=length)
         problem = part(fft_problem, data, pixels, order)
-        found.append(Workload(f"holography-fft-{pixels}", formula, problem))
+        name = f"holography-fft-{pixels}"
+        found.append(Workload(name, formula, problem, peers=UNCOMPILED))
     return found
 
 

@@ -6,6 +6,7 @@ the peak is VmHWM, which is reset before; elsewhere it is the growth of ru_maxrs
 """
 
 import ctypes
+import dataclasses
 import gc
 import json
 import os
@@ -79,7 +80,7 @@ def seconds_of(run):
 
 class Worker:
     def __init__(self, name, scratch, data):
-        self.peer = MAKERS[name](scratch)
+        self.name, self.peer = name, MAKERS[name](scratch)
         self.scratch, self.data = Path(scratch), data
         self.workloads = catalogue(data)
         self.memory = Memory()
@@ -91,6 +92,8 @@ class Worker:
     def prepare(self, workload, kind):
         """Data, then the first call; results go to a file, for gradients are long."""
         workload = self.workloads[workload]
+        formula = workload.own.get(self.name, workload.formula)
+        workload = dataclasses.replace(workload, formula=formula)
         if kind == "value":
             run = self.peer.build_value(workload)
         elif kind == "products":

@@ -22,7 +22,8 @@ class Workload:
     """A formula with its data.
 
     `problem` makes (parameters, data), two tuples of NumPy arrays. `fused` names the
-    function of `fused.c` that computes the same; `peers` who is asked (all if empty).
+    function of `fused.c` that computes the same; `peers` who is asked (all if empty);
+    `own` has the formulas of peers that do better with another text of it.
     """
 
     name: str
@@ -30,6 +31,7 @@ class Workload:
     problem: Callable
     fused: str = ""
     peers: tuple = ()
+    own: dict = dataclasses.field(default_factory=dict)
 
 
 def logsumexp(m, x):
@@ -227,7 +229,7 @@ def precision_file(path):
 
 
 # ADBench's files are asked for gradient over objective: no minutes of compilation.
-QUICK = ("pyarr", "interpreter", "numpy", "torch", "jax")
+UNCOMPILED = ("pyarr", "interpreter", "numpy", "autograd", "torch", "jax")
 ADBENCH = (
     "1k/gmm_d10_K25",
     "1k/gmm_d20_K50",

@@ -170,7 +170,10 @@ def test_holography_is_the_model_of_the_example(tmp_path, use_fft):
         value = holography.by_fft(np, theta, *data, **sizes)
     else:
         (theta,), data = holography.matrix_problem(tmp_path, pixels, order)
-        value = holography.by_matrices(np, theta, *data, pixels=pixels, order=order)
+        sizes = {"pixels": pixels, "order": order}
+        value = holography.by_matrices(np, theta, *data, **sizes)
+        real = holography.by_real_matrices(np, theta, *data, **sizes)
+        assert real == pytest.approx(value, rel=1e-12)
     model.start("gauss")  # sets the scales
     assert value == pytest.approx(model.gauss(theta), rel=1e-12)
 
