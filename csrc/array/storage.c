@@ -42,15 +42,21 @@ storage_live(void)
     return live_count;
 }
 
+/* Memory for a storage that has none. */
+static Status
+allocate(Storage *storage)
+{
+    Device *device = storage->device;
+    const bool small = storage->size <= sizeof storage->small && device == device_cpu();
+    storage->data = small ? storage->small : device->alloc(device, storage->size);
+    return storage->data == NULL ? STATUS_ERROR : STATUS_OK;
+}
+
 Storage *
 storage_new(Device *device, size_t size)
 {
     Storage *storage = header_new(device, size);
-    if (storage == NULL || size == 0) {
-        return storage;
-    }
-    storage->data = device->alloc(device, size);
-    if (storage->data == NULL) {
+    if (storage != NULL && size > 0 && allocate(storage) != STATUS_OK) {
         header_free(storage);
         return NULL;
     }
@@ -73,7 +79,7 @@ fill_zero_from_host(Device *device, char *data, size_t size)
 Storage *
 storage_new_zeroed(Device *device, size_t size)
 {
-    if (size > 0 && device->alloc_zeroed != NULL) {
+    if (size > sizeof(((Storage *)NULL)->small) && device->alloc_zeroed != NULL) {
         Storage *storage = header_new(device, size);
         if (storage != NULL && (storage->data = device->alloc_zeroed(device, size)) == NULL) {
             header_free(storage);
@@ -125,8 +131,20 @@ storage_materialise(Storage *storage)
     if (!storage_is_virtual(storage)) {
         return STATUS_OK;
     }
-    storage->data = storage->device->alloc(storage->device, storage->size);
-    return storage->data == NULL ? STATUS_ERROR : STATUS_OK;
+    return allocate(storage);
+}
+
+void
+storage_hand_over(Storage *from, Storage *to)
+{
+    assert(to->data == NULL && to->size == from->size && to->device == from->device);
+    if (from->data == from->small) {
+        memcpy(to->small, from->small, sizeof to->small);
+        to->data = to->small;
+    } else {
+        to->data = from->data;
+    }
+    from->data = NULL;
 }
 
 void
@@ -139,7 +157,7 @@ storage_release(Storage *storage)
     if (storage->bindings != NULL && storage_unbind_hook != NULL) {
         storage_unbind_hook(storage);
     }
-    if (!storage->foreign && storage->data != NULL) {
+    if (!storage->foreign && storage->data != NULL && storage->data != storage->small) {
         storage->device->free(storage->device, storage->data, storage->size);
     }
     void (*release)(void *) = storage->release;

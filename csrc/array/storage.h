@@ -24,6 +24,7 @@ typedef struct Storage {
     void *owner;                    /* of foreign memory */
     void (*release)(void *owner);   /* called once, when the storage dies */
     struct Binding *bindings;       /* a list kept by the graph layer; NULL outside traces */
+    _Alignas(16) char small[16];    /* on the CPU `data` of a scalar points here */
 } Storage;
 
 Storage *storage_new(Device *device, size_t size);
@@ -35,6 +36,8 @@ Storage *storage_wrap(Device *device, void *data, size_t size, bool readonly, vo
 Storage *storage_new_virtual(Device *device, size_t size);
 static inline bool storage_is_virtual(const Storage *s) { return s->data == NULL && s->size > 0; }
 Status storage_materialise(Storage *storage);
+/* Give the memory of `from`, which nobody else sees, to the virtual `to` of the same size. */
+void storage_hand_over(Storage *from, Storage *to);
 
 static inline Storage *storage_retain(Storage *s) { s->refcount++; return s; }
 void storage_release(Storage *storage); /* NULL is fine */

@@ -271,6 +271,19 @@ graph_copy(Array *x)
 }
 
 Array *
+graph_value(Array *x)
+{
+    Trace *trace = trace_current();
+    if (trace == NULL || trace_find_node(trace, x->storage) == NULL) {
+        return graph_copy(x);
+    }
+    Node *node = trace_node(trace, x);
+    Array *out = node == NULL ? NULL : trace_new_array(trace, node, x->storage->device);
+    node_release(node);
+    return out;
+}
+
+Array *
 graph_copy_in_order(Array *x, DType dtype)
 {
     int order[ARRAY_MAX_NDIM], back[ARRAY_MAX_NDIM];

@@ -161,7 +161,14 @@ build_view(Node *base, const int64_t *geometry)
     if (base->op == OP_view && geometry_compose(base->params, geometry, composed)) {
         return build_view(base->inputs[0], composed);
     }
-    return build_primitive(OP_view, &base, 1, geometry, geometry_count(geometry));
+    Spec spec;
+    spec.dtype = (DType)base->dtype;
+    spec.weak = WEAK_NONE;
+    spec.ndim = (int)geometry[1];
+    for (int i = 0; i < spec.ndim; i++) {
+        spec.shape[i] = geometry[2 + i];
+    }
+    return arena_keep(node_new(OP_view, &base, 1, geometry, geometry_count(geometry), &spec));
 }
 
 Node *
@@ -300,8 +307,8 @@ elementwise_spec(OpCode op, Node *const *in, int nin, DType forced, DType *loop,
     return shape_broadcast(nin, ndims, shapes, &out->ndim, out->shape);
 }
 
-/* The same where it is simplest and commonest: strong inputs of one floating dtype, either of one
- * shape or 0-d. False where it is not. */
+/* The same where it is simplest and commonest: inputs of one floating dtype, either of one shape or
+ * 0-d. False where it is not. */
 static bool
 plain_spec(OpCode op, Node *const *in, int nin, DType *loop, DType *in_dtypes, Spec *out)
 {
@@ -311,7 +318,7 @@ plain_spec(OpCode op, Node *const *in, int nin, DType *loop, DType *in_dtypes, S
     }
     for (int i = 0; i < nin; i++) {
         const Node *x = in[i];
-        if (x->dtype != widest->dtype || x->weak != WEAK_NONE ||
+        if (x->dtype != widest->dtype || x->weak == WEAK_INT ||
             !(x->ndim == 0 ||
               (x->ndim == widest->ndim && shape_equal(x->ndim, x->shape, widest->shape)))) {
             return false;

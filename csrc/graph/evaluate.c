@@ -105,8 +105,7 @@ node_adopt_memory(Node *node, Storage *storage)
         storage->owner = NULL;
         storage->release = NULL;
     }
-    own->data = storage->data;
-    storage->data = NULL;
+    storage_hand_over(storage, own);
     if (shape_strides(node->ndim, node->shape, dtype_size((DType)node->dtype), strides) >= 0) {
         node->value = array_new_view(own, (DType)node->dtype, node->ndim, node->shape, strides, 0);
         node->value_version = own->version;

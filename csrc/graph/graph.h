@@ -40,6 +40,8 @@ Status graph_write_indexed(Array *dst, int axis, Array *const *index, int k, Arr
 Array *graph_cast(Array *x, DType dtype, bool force);
 /* C-contiguous copy, writable, fresh storage. */
 Array *graph_copy(Array *x);
+/* x's current elements as an array of its own, which no write reaches: in a trace no copy is made. */
+Array *graph_value(Array *x);
 /* A copy in a dtype (DTYPE_COUNT: x's own), in memory laid out like x: NumPy's order 'K'. */
 Array *graph_copy_in_order(Array *x, DType dtype);
 /* x reshaped: a view where possible, else a copy; -1 allowed. */

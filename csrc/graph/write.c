@@ -50,8 +50,7 @@ storage_fill(Storage *storage, Array *value, bool may_take)
     if (may_take && storage->data == NULL && from->refcount == 1 && !from->foreign &&
         !from->exported && value->offset == 0 && array_is_contiguous(value) &&
         from->size == storage->size && from->device == storage->device) {
-        storage->data = from->data;
-        from->data = NULL;
+        storage_hand_over(from, storage);
         return STATUS_OK;
     }
     if (storage->data == NULL && storage_materialise(storage) != STATUS_OK) {

@@ -21,8 +21,8 @@ typedef struct Spec {
 Status op_resolve(OpCode op, const DType *dtypes, const Weak *weak, int nin, bool forced,
                   DType *loop, DType *in_dtypes, DType *out);
 
-/* op_resolve where all inputs are strong and of one floating dtype, which is the loop then: the
- * result's dtype, or DTYPE_COUNT where it is not that simple. */
+/* op_resolve where all inputs are of one floating dtype and none is a weak integer: that dtype is
+ * the loop. The result's dtype, or DTYPE_COUNT where it is not that simple. */
 DType op_plain_result(OpCode op, DType dtype);
 
 /*

@@ -2,6 +2,8 @@
 #include "python/functions.h"
 #include "python/object.h"
 
+#include <float.h>
+
 /* Rows for which a Python int beyond an array's dtype is no error: comparisons and logic decide
  * by value, and inexact rows compute in a floating dtype that holds it. */
 static bool
@@ -76,6 +78,32 @@ drop_operands(Array **in)
     array_release(in[1]);
 }
 
+/* A Python number beside a floating array as a weak float, which gives what an int does where
+ * float64 holds it exactly. NULL without an exception for anything else. */
+static Array *
+number_beside(PyObject *number, PyObject *array)
+{
+    double value;
+    if (!array_object_check_exact(array) || !dtype_is_inexact(object_array(array)->dtype)) {
+        return NULL;
+    }
+    if (PyFloat_CheckExact(number)) {
+        value = PyFloat_AS_DOUBLE(number);
+    } else if (PyLong_CheckExact(number)) {
+        const int64_t exact = INT64_C(1) << DBL_MANT_DIG;
+        int overflow;
+        const int64_t integer = PyLong_AsLongLongAndOverflow(number, &overflow);
+        if (overflow != 0 || integer < -exact || integer > exact) {
+            return NULL;
+        }
+        value = (double)integer;
+    } else {
+        return NULL;
+    }
+    Array *scalar = array_new_scalar(DT_f64, WEAK_FLOAT, &value);
+    return scalar != NULL ? scalar : (Array *)error_raise();
+}
+
 PyObject *
 number_binary(OpCode op, PyObject *left, PyObject *right)
 {
@@ -84,6 +112,18 @@ number_binary(OpCode op, PyObject *left, PyObject *right)
         in[0] = object_array(left);
         in[1] = object_array(right);
         return object_wrap_result(graph_apply(op, in, 2, NULL, 0));
+    }
+    const int which = array_object_check_exact(left); /* of the two may be a number */
+    Array *number = number_beside(which ? right : left, which ? left : right);
+    if (number != NULL) {
+        in[which] = number;
+        in[1 - which] = object_array(which ? left : right);
+        PyObject *result = object_wrap_result(graph_apply(op, in, 2, NULL, 0));
+        array_release(number);
+        return result;
+    }
+    if (PyErr_Occurred()) {
+        return NULL;
     }
     const int taken = take_operands(op, left, right, in);
     PyObject *result = NULL;

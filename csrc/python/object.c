@@ -62,7 +62,7 @@ object_mark_scalar(Array *array)
     if (array == NULL) {
         return NULL;
     }
-    Array *copy = graph_copy(array);
+    Array *copy = graph_value(array);
     array_release(array);
     if (copy != NULL) {
         copy->is_scalar = true;
