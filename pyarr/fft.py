@@ -1,8 +1,7 @@
 """Discrete Fourier transforms, as numpy.fft; differentiable to any order.
 
-Padding is not transformed, nor is in derivatives what a slice throws away. Complex
-transforms of lengths without prime factors above 13 run in the core; scipy.fft computes
-the others. Single precision stays single.
+Padding is not transformed, nor is what a slice throws away. Complex transforms run in the
+core; scipy.fft computes single long lines and real ones. Single precision stays single.
 """
 
 import operator

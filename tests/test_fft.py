@@ -93,7 +93,7 @@ def test_dispatch_and_out():
 # ---- the core's own transforms ----
 
 SIZES = [*range(1, 41), 49, 64, 65, 77, 121, 128, 143, 169, 243, 256, 343, 500, 512]
-SIZES += [625, 720, 1000, 1001, 1024, 2048, 2187, 4096, 67, 1009]
+SIZES += [625, 720, 1000, 1001, 1024, 2048, 2187, 4096, 67, 1009, 2053]
 
 
 def error_of(n, dtype, sign, lines=5):
@@ -134,6 +134,28 @@ def test_any_layout(axis, dtype):
         layouts.append(np.broadcast_to(z[:1], shape))
         for x in layouts:
             same(pa.fft.fft(pa.asarray(x), axis=axis), scipy.fft.fft(x, axis=axis))
+
+
+@pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
+def test_few_of_many(dtype):
+    """Few elements given and wanted of long transforms, prime lengths among them."""
+    rng = np.random.default_rng(8)
+    for n, first, count, out_first, keep in [
+        (1650, 0, 257, 0, 100),
+        (4099, 4000, 150, 4050, 90),
+        (100_003, 99_990, 40, 77_777, 33),
+        (2**31 - 1, 2**31 - 4, 5, 2**30, 6),
+        (1 << 20, 5, 1, 1000, 1),
+    ]:
+        z = (rng.normal(size=(9, count)) + 1j).astype(dtype)
+        params = [-1, 0, 1, 1, n, first, out_first, keep]
+        a = (first + np.arange(count, dtype=object)) % n
+        b = (out_first + np.arange(keep, dtype=object)) % n
+        turns = (np.outer(a, b) % n / n).astype(float)
+        got = np.asarray(_core.apply("fft_c2c", pa.asarray(z), params=params))
+        exact = z.astype(complex) @ np.exp(-2j * np.pi * turns)
+        error = np.abs(got - exact).max() / np.abs(z).max() / count
+        assert error < 3 * np.finfo(dtype).eps
 
 
 def windowed(z, sign, windows):

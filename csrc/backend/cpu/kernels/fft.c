@@ -312,22 +312,12 @@ static const Pass passes[] = {
     [7] = pass7, [8] = pass8, [11] = pass11, [13] = pass13,
 };
 
-static void
-run(const FftPass *p, const FftLines *lines, void *scratch)
+/* The transform of x, in x or y. */
+static V *
+transform(const FftPass *p, V *x, V *y)
 {
-    V *x = scratch, *y = x + 2 * p->n;
-    const int swap = p->inverse;
-    const int64_t before = p->count < p->n - p->first ? p->count : p->n - p->first;
-    load(x + 2 * p->first, lines, 0, p->in_stride, before, swap);
-    load(x, lines, before * p->in_stride, p->in_stride, p->count - before, swap);
-    if (before < p->count) {
-        memset(x + 2 * (p->count - before), 0, (size_t)(p->n - p->count) * 2 * sizeof(V));
-    } else {
-        memset(x, 0, (size_t)p->first * 2 * sizeof(V));
-        memset(x + 2 * (p->first + before), 0, (size_t)(p->n - p->first - before) * 2 * sizeof(V));
-    }
     const E *w = p->twiddles;
-    int64_t s = 1, m = p->n;
+    int64_t s = 1, m = p->points;
     for (int i = 0; i < p->nfactors; i++) {
         const int r = p->factors[i];
         m /= r;
@@ -338,9 +328,56 @@ run(const FftPass *p, const FftLines *lines, void *scratch)
         x = y;
         y = t;
     }
-    const int64_t kept = p->keep < p->n - p->out_first ? p->keep : p->n - p->out_first;
-    store(x + 2 * p->out_first, lines, 0, p->out_stride, kept, swap, (E)p->scale);
-    store(x, lines, kept * p->out_stride, p->out_stride, p->keep - kept, swap, (E)p->scale);
+    return x;
+}
+
+/* Products with w; `from` and `to` say where the real parts are and go. */
+static void
+multiply(V *x, const E *w, int64_t n, int from, int to)
+{
+    for (int64_t j = 0; j < n; j++) {
+        const V re = x[2 * j + from], im = x[2 * j + 1 - from];
+        x[2 * j + to] = re * w[2 * j] - im * w[2 * j + 1];
+        x[2 * j + 1 - to] = re * w[2 * j + 1] + im * w[2 * j];
+    }
+}
+
+/* Bluestein: j k = (j^2 + k^2 - (k - j)^2) / 2 makes a convolution of the transform. */
+static void
+run_chirp(const FftPass *p, const FftLines *lines, V *x, V *y)
+{
+    const int swap = p->inverse;
+    load(x, lines, 0, p->in_stride, p->count, swap);
+    multiply(x, p->chirp[0], p->count, 0, 0);
+    memset(x + 2 * p->count, 0, (size_t)(p->points - p->count) * 2 * sizeof(V));
+    V *z = transform(p, x, y);
+    multiply(z, p->chirp[1], p->points, 0, 1);
+    z = transform(p, z, z == x ? y : x);
+    multiply(z, p->chirp[2], p->keep, 1, 0);
+    store(z, lines, 0, p->out_stride, p->keep, swap, (E)p->scale);
+}
+
+static void
+run_direct(const FftPass *p, const FftLines *lines, V *x, V *y)
+{
+    const int swap = p->inverse;
+    const int64_t n = p->n, last = n - p->first, before = p->count < last ? p->count : last;
+    const int64_t start = before < p->count ? p->count - before : 0; /* of the first gap */
+    load(x + 2 * p->first, lines, 0, p->in_stride, before, swap);
+    load(x, lines, before * p->in_stride, p->in_stride, p->count - before, swap);
+    memset(x + 2 * start, 0, (size_t)(p->first - start) * 2 * sizeof(V));
+    memset(x + 2 * (p->first + before), 0, (size_t)(last - before) * 2 * sizeof(V));
+    const V *const z = transform(p, x, y);
+    const int64_t rest = n - p->out_first, kept = p->keep < rest ? p->keep : rest;
+    store(z + 2 * p->out_first, lines, 0, p->out_stride, kept, swap, (E)p->scale);
+    store(z, lines, kept * p->out_stride, p->out_stride, p->keep - kept, swap, (E)p->scale);
+}
+
+static void
+run(const FftPass *p, const FftLines *lines, void *scratch)
+{
+    V *const x = scratch;
+    (p->chirp[0] != NULL ? run_chirp : run_direct)(p, lines, x, x + 2 * p->points);
 }
 
 const FftKernel PASTE(kernel_fft, T, ISA) = {LANES, 4 * BYTES, run};

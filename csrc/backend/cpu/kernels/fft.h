@@ -9,18 +9,23 @@ enum { FFT_MAX_FACTORS = 40, FFT_MAX_RADIX = 13 };
 /*
  * How every line is transformed: elements [first, first + count) of n, cyclically, are given,
  * the others are zero; elements [out_first, out_first + keep) of the result are wanted.
- * Strides are bytes from one complex element to the next.
+ * Strides are bytes from one complex element to the next; tables hold pairs of the kernel's
+ * type.
  */
 typedef struct FftPass {
     int64_t n, first, count, out_first, keep;
     int64_t in_stride, out_stride;
-    bool inverse;     /* exp(+2 pi i j k / n), else exp(-...) */
+    bool inverse; /* exp(+2 pi i j k / n), else exp(-...) */
     double scale;
+    int64_t points; /* of the passes: n, or those of a chirp transform */
     int nfactors;
-    const uint8_t *factors; /* of 2, 3, 4, 5, 7, 8, 11, 13 */
+    const uint8_t *factors; /* of points: 2, 3, 4, 5, 7, 8, 11, 13 */
     /* For each factor r of what is left, m * r: an odd r has its r roots (cosine, sine); then
-     * the factors w^(p k) for p < m and 0 < k < r. Elements are of the kernel's type. */
+     * the factors w^(p k) for p < m and 0 < k < r. */
     const void *twiddles;
+    /* A chirp transform (Bluestein) multiplies what is given, its spectrum, and what is wanted,
+     * by `count`, `points` and `keep` factors; NULL for none. */
+    const void *chirp[3];
 } FftPass;
 
 /* Up to so many lines as the kernel has lanes, `step` bytes apart. */
@@ -33,7 +38,7 @@ typedef struct FftLines {
 
 typedef struct FftKernel {
     int lanes;   /* lines that are worked on side by side */
-    int scratch; /* bytes of scratch for each of the n elements */
+    int scratch; /* bytes of scratch for each of the points */
     /* The lines may be read from where they are written to. */
     void (*run)(const FftPass *pass, const FftLines *lines, void *scratch);
 } FftKernel;

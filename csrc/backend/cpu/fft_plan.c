@@ -1,0 +1,308 @@
+/* backend/cpu/fft_plan.c -- factors and tables of Fourier transforms, kept for the next one.
+ *
+ * A transform of n points whose input is short and of whose result little is wanted, or with
+ * a large prime factor, is done as a convolution with a chirp (Bluestein 1970), which has
+ * about count + keep points whatever n is.
+ */
+#include "backend/cpu/fft_plan.h"
+
+#include "base/mem.h"
+
+#include <math.h>
+#include <pthread.h>
+#include <string.h>
+
+enum {
+    PLANS = 32,          /* plans kept */
+    POINTS_MAX = 1 << 16 /* longest line whose scratch fits a cache */
+};
+
+struct FftPlan {
+    FftWindow window; /* n alone counts unless it is a chirp's */
+    DType real;
+    int64_t points;
+    int nfactors, users;
+    uint64_t used; /* when last; 0: not kept */
+    size_t bytes;
+    uint8_t factors[FFT_MAX_FACTORS];
+    const char *chirp[3];
+    _Alignas(16) char tables[];
+};
+
+static pthread_mutex_t lock = PTHREAD_MUTEX_INITIALIZER;
+static FftPlan *plans[PLANS];
+static uint64_t now;
+
+/* ---- lengths ---- */
+
+/* The radices of n >= 1 in the order of passes, how many; -1 when a prime factor has none. */
+static int
+factorise(int64_t n, uint8_t *factors)
+{
+    static const uint8_t odd[] = {13, 11, 7, 5, 3};
+    int count = 0, twos = 0;
+    for (size_t i = 0; i < sizeof odd; i++) {
+        for (; n % odd[i] == 0; n /= odd[i]) {
+            factors[count++] = odd[i];
+        }
+    }
+    for (; n % 2 == 0; n /= 2) {
+        twos++;
+    }
+    while (twos > 0) { /* two fours are better than an eight and a two */
+        const int bits = twos == 4 || twos == 2 ? 2 : twos >= 3 ? 3 : 1;
+        factors[count++] = (uint8_t)(1 << bits);
+        twos -= bits;
+    }
+    return n == 1 ? count : -1;
+}
+
+static double
+work_of(int64_t n)
+{
+    return (double)n * log2((double)n + 1);
+}
+
+int64_t
+fft_points(const FftWindow *w, double *work)
+{
+    uint8_t factors[FFT_MAX_FACTORS];
+    int64_t points = (w->count > 0 ? w->count : 1) + w->keep - 1;
+    const bool direct = w->n <= POINTS_MAX && factorise(w->n, factors) >= 0;
+    *work = work_of(w->n);
+    if (points > POINTS_MAX || w->n > INT32_MAX) {
+        return direct ? w->n : 0;
+    }
+    while (factorise(points, factors) < 0) {
+        points++;
+    }
+    const double chirp = 2.5 * work_of(points);
+    if (direct && *work <= chirp) {
+        return w->n;
+    }
+    *work = chirp;
+    return points;
+}
+
+/* ---- tables ---- */
+
+/* exp(2 pi i k / n), 0 <= k < n, from an angle in the first octant. */
+static void
+root(int64_t k, int64_t n, double *c, double *s)
+{
+    int64_t x = 8 * k;
+    const bool below = x > 4 * n;
+    x = below ? 8 * n - x : x;
+    const bool left = x > 2 * n;
+    x = left ? 4 * n - x : x;
+    const bool steep = x > n;
+    x = steep ? 2 * n - x : x;
+    const double angle = 0.78539816339744830962 * (double)x / (double)n;
+    const double a = cos(angle), b = sin(angle);
+    *c = (steep ? b : a) * (left ? -1 : 1);
+    *s = (steep ? a : b) * (below ? -1 : 1);
+}
+
+static char *
+put(char *to, DType real, double re, double im)
+{
+    const double wide[2] = {re, im};
+    const float narrow[2] = {(float)re, (float)im};
+    const size_t size = real == DT_f64 ? sizeof wide : sizeof narrow;
+    memcpy(to, real == DT_f64 ? (const void *)wide : narrow, size);
+    return to + size;
+}
+
+/* exp(-2 pi i k / n) for any k. */
+static char *
+put_root(char *to, DType real, int64_t k, int64_t n)
+{
+    double c, s;
+    root(k < 0 ? k % n + n : k % n, n, &c, &s);
+    return put(to, real, c, -s);
+}
+
+/* Twiddle factors, after which the chirp's tables begin. */
+static char *
+put_twiddles(FftPlan *plan)
+{
+    char *to = plan->tables;
+    int64_t m = plan->points;
+    for (int i = 0; i < plan->nfactors; i++) {
+        const int64_t r = plan->factors[i], length = m;
+        m /= r;
+        for (int64_t j = 0; r % 2 && j < r; j++) {
+            to = put_root(to, plan->real, -j, r);
+        }
+        for (int64_t p = 0; p < m; p++) {
+            for (int64_t k = 1; k < r; k++) {
+                to = put_root(to, plan->real, p * k, length);
+            }
+        }
+    }
+    return to;
+}
+
+static FftPlan *
+plan_new(const FftWindow *w, int64_t points, DType real)
+{
+    uint8_t factors[FFT_MAX_FACTORS];
+    const int nfactors = factorise(points, factors);
+    int64_t pairs = points == w->n ? 0 : w->count + points + w->keep, m = points;
+    for (int i = 0; i < nfactors; i++) {
+        m /= factors[i];
+        pairs += (factors[i] % 2 ? factors[i] : 0) + (factors[i] - 1) * m;
+    }
+    const size_t bytes = sizeof(FftPlan) + (size_t)(pairs * 2 * dtype_size(real));
+    FftPlan *plan = mem_new(bytes);
+    if (plan == NULL) {
+        return NULL;
+    }
+    *plan = (FftPlan){.window = *w, .real = real, .points = points, .nfactors = nfactors,
+                      .bytes = bytes};
+    memcpy(plan->factors, factors, sizeof factors);
+    return plan;
+}
+
+static void
+plan_free(FftPlan *plan)
+{
+    if (plan != NULL) {
+        mem_free(plan, plan->bytes);
+    }
+}
+
+/* The spectrum of the chirp exp(+i pi d^2 / n), -count < d < keep, over its points, in double
+ * precision whatever the plan's is. NULL with the error set. */
+static double *
+chirp_spectrum(const FftWindow *w, int64_t points)
+{
+    const FftKernel *kernel = cpu_fft_kernel(DT_f64);
+    const FftWindow whole = {points, 0, points, 0, points};
+    const size_t line = (size_t)points * 2 * sizeof(double);
+    const size_t scratch_size = (size_t)points * (size_t)kernel->scratch;
+    FftPlan *plan = plan_new(&whole, points, DT_f64);
+    double *chirp = mem_new_zeroed(line);
+    void *scratch = mem_new(scratch_size);
+    const bool ok = plan != NULL && chirp != NULL && scratch != NULL;
+    if (ok) {
+        put_twiddles(plan);
+        for (int64_t d = 1 - w->count; d < w->keep; d++) {
+            double *const at = chirp + 2 * (d < 0 ? points + d : d);
+            root(d * d % (2 * w->n), 2 * w->n, &at[0], &at[1]);
+        }
+        FftPass pass = {.n = points, .count = points, .keep = points, .scale = 1 / (double)points,
+                        .in_stride = 2 * sizeof(double), .out_stride = 2 * sizeof(double)};
+        fft_plan_fill(plan, &pass);
+        kernel->run(&pass, &(FftLines){(char *)chirp, (char *)chirp, 0, 0, 1}, scratch);
+    }
+    mem_free(scratch, scratch_size);
+    plan_free(plan);
+    if (!ok) {
+        mem_free(chirp, line);
+    }
+    return ok ? chirp : NULL;
+}
+
+/* With a = first + j and b = out_first + k, a b = first b + out_first j + j k, and j k =
+ * (j^2 + k^2 - (k - j)^2) / 2. Angles are counted in halves of 1 / n turns. */
+static Status
+put_chirp(FftPlan *plan, char *to)
+{
+    const FftWindow *w = &plan->window;
+    const int64_t turn = 2 * w->n;
+    double *spectrum = chirp_spectrum(w, plan->points);
+    if (spectrum == NULL) {
+        return STATUS_ERROR;
+    }
+    plan->chirp[0] = to;
+    for (int64_t j = 0; j < w->count; j++) {
+        to = put_root(to, plan->real, 2 * j * w->out_first % turn + j * j % turn, turn);
+    }
+    plan->chirp[1] = to;
+    for (int64_t i = 0; i < plan->points; i++) {
+        to = put(to, plan->real, spectrum[2 * i], spectrum[2 * i + 1]);
+    }
+    plan->chirp[2] = to;
+    for (int64_t k = 0; k < w->keep; k++) {
+        const int64_t b = w->out_first + k;
+        to = put_root(to, plan->real, 2 * w->first * b % turn + k * k % turn, turn);
+    }
+    mem_free(spectrum, (size_t)plan->points * 2 * sizeof(double));
+    return STATUS_OK;
+}
+
+static FftPlan *
+plan_make(const FftWindow *window, int64_t points, DType real)
+{
+    FftPlan *plan = plan_new(window, points, real);
+    if (plan == NULL) {
+        return NULL;
+    }
+    char *const end = put_twiddles(plan);
+    if (points != window->n && put_chirp(plan, end) != STATUS_OK) {
+        plan_free(plan);
+        return NULL;
+    }
+    return plan;
+}
+
+/* ---- keeping them ---- */
+
+static bool
+is_plan_of(const FftPlan *plan, const FftWindow *window, int64_t points, DType real)
+{
+    return plan->points == points && plan->window.n == window->n && plan->real == real &&
+           (points == window->n || memcmp(&plan->window, window, sizeof *window) == 0);
+}
+
+FftPlan *
+fft_plan_get(const FftWindow *window, int64_t points, DType real)
+{
+    FftPlan *found = NULL, **slot = NULL;
+    uint64_t least = UINT64_MAX;
+    pthread_mutex_lock(&lock);
+    for (int i = 0; i < PLANS && found == NULL; i++) {
+        FftPlan *const plan = plans[i];
+        const uint64_t age = plan == NULL ? 0 : plan->users > 0 ? UINT64_MAX : plan->used;
+        if (plan != NULL && is_plan_of(plan, window, points, real)) {
+            found = plan;
+        } else if (age < least) {
+            least = age;
+            slot = &plans[i];
+        }
+    }
+    if (found == NULL && (found = plan_make(window, points, real)) != NULL && slot != NULL) {
+        plan_free(*slot);
+        *slot = found;
+        found->used = 1;
+    }
+    if (found != NULL) {
+        found->users++;
+        found->used = found->used == 0 ? 0 : ++now;
+    }
+    pthread_mutex_unlock(&lock);
+    return found;
+}
+
+void
+fft_plan_release(FftPlan *plan)
+{
+    pthread_mutex_lock(&lock);
+    if (--plan->users == 0 && plan->used == 0) {
+        plan_free(plan);
+    }
+    pthread_mutex_unlock(&lock);
+}
+
+void
+fft_plan_fill(const FftPlan *plan, FftPass *pass)
+{
+    pass->points = plan->points;
+    pass->nfactors = plan->nfactors;
+    pass->factors = plan->factors;
+    pass->twiddles = plan->tables;
+    for (int i = 0; i < 3; i++) {
+        pass->chirp[i] = plan->chirp[i];
+    }
+}
