@@ -75,6 +75,13 @@ BlockKernel backend_cpu_kernel(OpCode op, DType loop);
 /* Elements from which the pool is worth waking, for this op on the CPU. */
 int64_t backend_cpu_grain(OpCode op, DType loop);
 
+/* The machine code of a prepared program, NULL where it has none; for tests, as is refusing the
+ * memory that it needs. Bytes of such memory now. */
+struct Prepared;
+const uint8_t *backend_cpu_code(const struct Prepared *prepared, int64_t *size);
+void backend_cpu_refuse_code(bool refuse);
+int64_t backend_cpu_code_bytes(void);
+
 /* The instruction set of the kernels: "v2", "v3", "v4" or "base". */
 const char *backend_cpu_isa(void);
 

@@ -11,6 +11,7 @@
 typedef enum Executor {
     EXECUTOR_AUTO,
     EXECUTOR_INTERPRETER,
+    EXECUTOR_NATIVE,
     EXECUTOR_NODES,
 } Executor;
 typedef enum Rounding { ROUNDING_FAST, ROUNDING_STRICT } Rounding;

@@ -84,5 +84,6 @@ int module_add_simplified(PyObject *module);
 int module_add_settings(PyObject *module);
 int module_add_interop(PyObject *module);
 int module_add_ufuncs(PyObject *module);
+int module_add_programs(PyObject *module); /* program.c: for tests */
 
 #endif

@@ -4,72 +4,13 @@
  * ones stay in the cache; slots of dead values are used again. Which kernel runs, where its
  * values lie, and which instructions are uniform is found once, when the block is compiled.
  */
-#include "backend/cpu/block.h"
+#include "backend/cpu/block_parts.h"
 
 #include "backend/cpu/cpu.h"
-#include "backend/cpu/kernels/reduce.h"
 #include "base/mem.h"
+#include "base/settings.h"
 
 #include <string.h>
-
-enum { NOWHERE = -1, STAYS = INT32_MAX };
-
-typedef struct Step {
-    BlockKernel kernel;
-    uint16_t out;
-    uint16_t in[3];
-    uint8_t uniform; /* bit i: input i is one element */
-    uint8_t exponent; /* dtype of a signed integer exponent, which must not be negative, or 0 */
-} Step;
-
-/* An output that no instruction writes in place. */
-typedef struct Copy {
-    uint16_t reg, out;
-    uint8_t size;
-    bool uniform;
-} Copy;
-
-typedef struct Sum {
-    const ReduceKernels *kernels;
-    uint16_t reg;
-    uint8_t size;
-    int32_t filled; /* where all lanes of a uniform register lie, or NOWHERE */
-} Sum;
-
-/* An output that its instruction writes. */
-typedef struct Direct {
-    uint16_t reg, out;
-} Direct;
-
-struct BlockCode {
-    size_t bytes; /* of this block of memory, which holds the arrays too */
-    int nin, nregisters, nsum;
-    int nprologue, nsteps, ncopies, ndirect;
-    bool in_place;
-    int64_t scratch_bytes;
-    Step *steps; /* the prologue's first */
-    Copy *copies;
-    Direct *direct;
-    Sum *sums;
-    int32_t *at; /* by register: its place in the scratch, or NOWHERE */
-};
-
-/* What is known of a register while the block is compiled. */
-typedef struct Register {
-    bool uniform, value; /* value: some instruction writes it */
-    bool direct;
-    int32_t last_use; /* number of the instruction, or STAYS */
-} Register;
-
-typedef struct Compiler {
-    const BlockSpec *spec;
-    BlockCode *code;
-    Register *registers;
-    uint8_t *dtypes; /* by register */
-    int32_t *free_slots;
-    int nfree, nslots;
-    int64_t cells, slot_bytes;
-} Compiler;
 
 BlockKernel
 block_kernel(const Instruction *in, const uint8_t *dtypes)
@@ -124,8 +65,8 @@ compile_registers(Compiler *c)
     }
 }
 
-static Status
-compile_step(Compiler *c, const Instruction *in, Step *step)
+Status
+block_step(const Compiler *c, const Instruction *in, Step *step)
 {
     *step = (Step){.kernel = block_kernel(in, c->dtypes), .out = in->out};
     if (step->kernel == NULL) {
@@ -151,7 +92,7 @@ compile_steps(Compiler *c)
         for (int k = 0; k < c->spec->ninstructions; k++) {
             const Instruction *in = &c->spec->instructions[k];
             if (c->registers[in->out].uniform == (pass == 0)) {
-                if (compile_step(c, in, &code->steps[code->nprologue + code->nsteps]) !=
+                if (block_step(c, in, &code->steps[code->nprologue + code->nsteps]) !=
                     STATUS_OK) {
                     return STATUS_ERROR;
                 }
@@ -248,12 +189,6 @@ compile_places(Compiler *c)
     }
 }
 
-static int64_t
-round_up(int64_t n, int64_t unit)
-{
-    return (n + unit - 1) / unit * unit;
-}
-
 /* The scratch: pointers to all registers, cells, slots. */
 static void
 compile_layout(Compiler *c)
@@ -261,9 +196,11 @@ compile_layout(Compiler *c)
     const BlockSpec *spec = c->spec;
     BlockCode *code = c->code;
     const int64_t lanes = spec->lanes == 0 ? BLOCK_LANES : spec->lanes;
-    const int64_t slot = round_up(c->slot_bytes * lanes, BLOCK_ALIGNMENT);
-    const int64_t cells = round_up(code->nregisters * (int64_t)sizeof(void *), BLOCK_ALIGNMENT);
-    const int64_t slots = round_up(cells + c->cells * BLOCK_ELEMENT_BYTES, BLOCK_ALIGNMENT);
+    const int64_t slot = block_round_up(c->slot_bytes * lanes);
+    const int64_t cells = block_round_up(code->nregisters * (int64_t)sizeof(void *));
+    const int64_t slots = block_round_up(cells + c->cells * BLOCK_ELEMENT_BYTES);
+    c->slot = slot;
+    c->slots = slots;
     for (int r = 0; r < code->nregisters; r++) {
         if (code->at[r] != NOWHERE) {
             code->at[r] = (int32_t)(c->registers[r].uniform
@@ -283,6 +220,34 @@ compile_layout(Compiler *c)
     code->scratch_bytes = slots + c->nslots * slot;
 }
 
+/* Does emitting code pay for itself? */
+static bool
+wants_native(const BlockSpec *spec)
+{
+    /* elements times instructions that take some 100 microseconds, and lanes below which calls
+     * of kernels are as fast */
+    enum { LEAST_WORK = 1 << 20, LEAST_LANES = 64 };
+    const Executor executor = (Executor)settings_get()->executor;
+    const bool pays = (spec->elements == 0 || spec->elements * spec->ninstructions >= LEAST_WORK) &&
+                      (spec->lanes == 0 || spec->lanes >= LEAST_LANES);
+    return executor == EXECUTOR_NATIVE || (executor != EXECUTOR_INTERPRETER && pays);
+}
+
+static void
+compile_executor(Compiler *c)
+{
+    int nslots = 0;
+    Native *native = wants_native(c->spec) ? native_plan(c, &nslots) : NULL;
+    c->nslots = nslots > c->nslots ? nslots : c->nslots;
+    compile_layout(c);
+    if (native != NULL && native_emit(native, c)) {
+        c->code->native = native;
+        c->code->in_place = c->spec->in_place;
+    } else {
+        native_free(native);
+    }
+}
+
 static int
 count_registers(const BlockSpec *spec)
 {
@@ -298,11 +263,12 @@ count_registers(const BlockSpec *spec)
 static BlockCode *
 new_code(const BlockSpec *spec, int nregisters)
 {
-    const size_t steps = round_up(sizeof(BlockCode), BLOCK_ALIGNMENT);
+    const size_t steps = (size_t)block_round_up(sizeof(BlockCode));
     const size_t sums = steps + (size_t)spec->ninstructions * sizeof(Step);
     const size_t copies = sums + (size_t)spec->nsum * sizeof(Sum);
     const size_t direct = copies + (size_t)spec->nout * sizeof(Copy);
-    const size_t at = round_up(direct + (size_t)spec->nout * sizeof(Direct), BLOCK_ALIGNMENT);
+    const size_t at =
+        (size_t)block_round_up((int64_t)(direct + (size_t)spec->nout * sizeof(Direct)));
     const size_t bytes = at + (size_t)nregisters * sizeof(int32_t);
     char *memory = mem_new_zeroed(bytes);
     if (memory == NULL) {
@@ -313,6 +279,7 @@ new_code(const BlockSpec *spec, int nregisters)
     code->nin = spec->nin;
     code->nregisters = nregisters;
     code->nsum = spec->nsum;
+    code->nout = spec->nout;
     code->steps = (Step *)(memory + steps);
     code->sums = (Sum *)(memory + sums);
     code->copies = (Copy *)(memory + copies);
@@ -342,7 +309,7 @@ block_compile(const BlockSpec *spec)
         } else {
             compile_outputs(&c);
             compile_places(&c);
-            compile_layout(&c);
+            compile_executor(&c);
         }
     }
     mem_free(memory, (size_t)nregisters * each);
@@ -352,7 +319,10 @@ block_compile(const BlockSpec *spec)
 void
 block_free(BlockCode *code)
 {
-    mem_free(code, code == NULL ? 0 : code->bytes);
+    if (code != NULL) {
+        native_free(code->native);
+        mem_free(code, code->bytes);
+    }
 }
 
 int64_t
@@ -397,8 +367,8 @@ any_negative(DType dtype, const void *data, int64_t n)
     return any != 0;
 }
 
-static bool
-run_steps(const Step *steps, int count, char **values, int64_t n)
+bool
+block_run_steps(const Step *steps, int count, char **values, int64_t n)
 {
     for (const Step *s = steps; s < steps + count; s++) {
         const void *args[3] = {values[s->in[0]], values[s->in[1]], values[s->in[2]]};
@@ -409,6 +379,15 @@ run_steps(const Step *steps, int count, char **values, int64_t n)
         s->kernel(values[s->out], args, n, s->uniform);
     }
     return true;
+}
+
+void
+block_bind_registers(const BlockCode *code, char *scratch)
+{
+    char **const values = (char **)scratch;
+    for (int r = code->nin; r < code->nregisters; r++) {
+        values[r] = scratch + code->at[r];
+    }
 }
 
 static void
@@ -422,11 +401,9 @@ block_prologue(const BlockCode *code, const BlockFrame *frame)
 {
     char *const scratch = frame->scratch;
     char **const values = frame->scratch;
-    for (int r = code->nin; r < code->nregisters; r++) {
-        values[r] = scratch + code->at[r];
-    }
+    block_bind_registers(code, scratch);
     bind_inputs(code, frame, values);
-    if (!run_steps(code->steps, code->nprologue, values, 1)) {
+    if (!block_run_steps(code->steps, code->nprologue, values, 1)) {
         return false;
     }
     for (int s = 0; s < code->nsum; s++) {
@@ -434,6 +411,9 @@ block_prologue(const BlockCode *code, const BlockFrame *frame)
         if (sum->filled != NOWHERE) {
             cpu_fill(scratch + sum->filled, values[sum->reg], sum->size, SUM_WIDTH);
         }
+    }
+    if (code->native != NULL) {
+        native_prologue(code, frame);
     }
     return true;
 }
@@ -447,41 +427,52 @@ add_filled(const Sum *sum, void *accumulators, const void *filled, int64_t n)
     }
 }
 
-static void
-run_sums(const BlockCode *code, const BlockFrame *frame, char *const *values, int64_t n)
+void
+block_run_sum(const Sum *sum, void *accumulators, const char *scratch, char *const *values,
+              int64_t n)
 {
-    for (int s = 0; s < code->nsum; s++) {
-        const Sum *sum = &code->sums[s];
-        char *accumulators = (char *)frame->sums + (int64_t)s * BLOCK_SUM_BYTES;
-        if (sum->filled != NOWHERE) {
-            add_filled(sum, accumulators, (char *)frame->scratch + sum->filled, n);
-        } else {
-            sum->kernels->add(accumulators, values[sum->reg], n);
-        }
+    if (sum->filled != NOWHERE) {
+        add_filled(sum, accumulators, scratch + sum->filled, n);
+    } else {
+        sum->kernels->add(accumulators, values[sum->reg], n);
+    }
+}
+
+void
+block_run_copy(const Copy *copy, char *const *values, char *to, int64_t n)
+{
+    if (copy->uniform) {
+        cpu_fill(to, values[copy->reg], copy->size, n);
+    } else {
+        memcpy(to, values[copy->reg], (size_t)(n * copy->size));
     }
 }
 
 bool
-block_run(const BlockCode *code, const BlockFrame *frame, int64_t n)
+block_interpret(const BlockCode *code, const BlockFrame *frame, int64_t n)
 {
     char **const values = frame->scratch;
     bind_inputs(code, frame, values);
     for (int d = 0; d < code->ndirect; d++) {
         values[code->direct[d].reg] = frame->out[code->direct[d].out];
     }
-    if (!run_steps(code->steps + code->nprologue, code->nsteps, values, n)) {
+    if (!block_run_steps(code->steps + code->nprologue, code->nsteps, values, n)) {
         return false;
     }
-    run_sums(code, frame, values, n);
+    for (int s = 0; s < code->nsum; s++) {
+        block_run_sum(&code->sums[s], (char *)frame->sums + (int64_t)s * BLOCK_SUM_BYTES,
+                      frame->scratch, values, n);
+    }
     for (int c = 0; c < code->ncopies; c++) {
-        const Copy *copy = &code->copies[c];
-        if (copy->uniform) {
-            cpu_fill(frame->out[copy->out], values[copy->reg], copy->size, n);
-        } else {
-            memcpy(frame->out[copy->out], values[copy->reg], (size_t)(n * copy->size));
-        }
+        block_run_copy(&code->copies[c], values, frame->out[code->copies[c].out], n);
     }
     return true;
+}
+
+bool
+block_run(const BlockCode *code, const BlockFrame *frame, int64_t n)
+{
+    return code->native != NULL ? native_run(code, frame, n) : block_interpret(code, frame, n);
 }
 
 /* ---- sums ---- */

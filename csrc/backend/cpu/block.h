@@ -28,6 +28,7 @@ typedef struct BlockSpec {
     const uint16_t *out_registers;
     const uint16_t *sum_registers;
     int64_t lanes; /* most lanes of a run, up to BLOCK_LANES; 0 is BLOCK_LANES */
+    int64_t elements; /* that will be run in all, if that is known; else 0 */
     bool in_place; /* outputs may lie exactly where inputs lie, unless they name an input */
 } BlockSpec;
 
@@ -50,6 +51,8 @@ void block_free(BlockCode *code);
 BlockKernel block_kernel(const Instruction *instruction, const uint8_t *dtypes);
 
 int64_t block_scratch_bytes(const BlockCode *code);
+/* The machine code, NULL where the interpreter runs. */
+const uint8_t *block_machine_code(const BlockCode *code, int64_t *size);
 /* May outputs lie exactly where inputs lie? */
 bool block_is_in_place(const BlockCode *code);
 

@@ -1,6 +1,7 @@
 /* backend/cpu/cpu.c -- the CPU as a device: memory, programs, primitives, registration. */
 #include "backend/cpu/cpu.h"
 
+#include "backend/cpu/emit_memory.h"
 #include "base/mem.h"
 
 #include <string.h>
@@ -137,6 +138,18 @@ backend_cpu_has_fma(void)
 #else
     return strcmp(isa, "v3") == 0 || strcmp(isa, "v4") == 0;
 #endif
+}
+
+void
+backend_cpu_refuse_code(bool refuse)
+{
+    emit_memory_refuse(refuse);
+}
+
+int64_t
+backend_cpu_code_bytes(void)
+{
+    return emit_memory_live();
 }
 
 const char *

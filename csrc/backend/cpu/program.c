@@ -699,3 +699,10 @@ cpu_run_program(const Program *program)
     cpu_release(prepared);
     return status;
 }
+
+const uint8_t *
+backend_cpu_code(const Prepared *prepared, int64_t *size)
+{
+    *size = 0;
+    return prepared->code == NULL ? NULL : block_machine_code(prepared->code, size);
+}

@@ -1,0 +1,19 @@
+/* backend/cpu/emit_lower.h -- a segment's nodes as the machine code of a loop over vectors. */
+#ifndef PYARR_BACKEND_CPU_EMIT_LOWER_H
+#define PYARR_BACKEND_CPU_EMIT_LOWER_H
+
+#include "backend/cpu/emit_alloc.h"
+
+/*
+ * Append a function to the assembler's code:
+ *
+ *     int segment(char *scratch, int64_t bytes, char *sums)
+ *
+ * runs the nodes for lanes 0, 8, ... (4, 8, ... of AVX2) up to bytes / 8, a multiple of that. It
+ * returns 0, or 1 where a guard found a lane that it is for. Loads, stores and uniform cells
+ * name places in the scratch (see ALLOC_INDIRECT); the s-th sum adds to lane i % 32 of
+ * sums + s BLOCK_SUM_BYTES. Gives the function's place in the code.
+ */
+int64_t emit_lower(Assembler *code, const IrBuilder *segment);
+
+#endif

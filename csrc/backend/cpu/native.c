@@ -1,0 +1,601 @@
+/* backend/cpu/native.c -- the native executor: machine code for runs of instructions, calls of
+ * kernels between them.
+ *
+ * Instructions that can be emitted are gathered into as few segments as their order allows.
+ * Within a segment values stay in registers; what others read goes to its home: the memory of an
+ * output, or a slot of the scratch. Emitted code takes whole vectors only. The lanes left over
+ * go through the same code once more, in buffers that are filled up with copies of the last one,
+ * and with accumulators of which only the lanes that count are taken back. */
+#include "backend/cpu/native.h"
+
+#include "backend/cpu/cpu.h"
+#include "backend/cpu/emit_lower.h"
+
+#include <string.h>
+
+enum {
+    LANES_MOST = 8,
+    BUFFER_BYTES = LANES_MOST * BLOCK_ELEMENT_BYTES,
+    MOST_NODES = 4000 /* of a segment: its code should fit into the instruction cache */
+};
+
+/* ---- planning: stages, and homes of registers ---- */
+
+typedef struct Planner {
+    const Compiler *c;
+    Native *native;
+    uint8_t *known; /* by register: its value is there */
+    uint8_t *done;  /* by instruction */
+    int left;
+} Planner;
+
+static bool
+is_ready(const Planner *p, int k)
+{
+    const Instruction *in = &p->c->spec->instructions[k];
+    for (int i = 0; i < in->nin; i++) {
+        if (p->known[in->in[i]] == 0) {
+            return false;
+        }
+    }
+    return p->done[k] == 0;
+}
+
+/* All instructions of one kind whose inputs are known, and those that then follow. */
+static bool
+plan_stage(Planner *p, bool emitted)
+{
+    Native *native = p->native;
+    const int first = (int)native->order.size;
+    int nodes = 0;
+    for (int k = 0; k < p->c->spec->ninstructions && nodes < MOST_NODES; k++) {
+        const Instruction *in = &p->c->spec->instructions[k];
+        if (!is_ready(p, k) || native_supports(p->c, in, native->wide) != emitted) {
+            continue;
+        }
+        p->done[k] = 1;
+        p->known[in->out] = 1;
+        p->left--;
+        nodes += (op_info((OpCode)in->op)->flags & FLAG_CHEAP) != 0 ? 4 : 60;
+        if (vec_push(&native->order, (uint16_t)k) != STATUS_OK) {
+            return false;
+        }
+    }
+    const int count = (int)native->order.size - first;
+    return count == 0 ||
+           vec_push(&native->stages, (Stage){emitted, first, count, 0}) == STATUS_OK;
+}
+
+static bool
+new_homes(Planner *p)
+{
+    Native *native = p->native;
+    const int count = p->c->code->nregisters;
+    if (vec_reserve(&native->homes, count) != STATUS_OK) {
+        return false;
+    }
+    native->homes.size = count;
+    for (int r = 0; r < count; r++) {
+        native->homes.data[r] = (Home){.slot = NOWHERE, .cell = NOWHERE, .stage = NOWHERE};
+    }
+    for (int64_t t = 0; t < native->stages.size; t++) {
+        const Stage *stage = &native->stages.data[t];
+        for (int k = stage->first; k < stage->first + stage->count; k++) {
+            const uint16_t reg = p->c->spec->instructions[native->order.data[k]].out;
+            native->homes.data[reg].stage = (int16_t)t;
+        }
+    }
+    return true;
+}
+
+/* Outputs that instructions write where they go: all those of vectors. In place only if nothing
+ * is read after the first is written: with one stage, whose stores come last. */
+static bool
+plan_outputs(Planner *p)
+{
+    const BlockSpec *spec = p->c->spec;
+    Native *native = p->native;
+    const bool one = native->stages.size == 1 && native->stages.data[0].emitted;
+    for (int o = 0; o < spec->nout; o++) {
+        const uint16_t reg = spec->out_registers[o];
+        Home *home = &native->homes.data[reg];
+        const bool uniform = p->c->registers[reg].uniform;
+        const uint8_t size = (uint8_t)dtype_size((DType)p->c->dtypes[reg]);
+        if (home->stage != NOWHERE && !home->direct && (one || !spec->in_place)) {
+            home->direct = true;
+            if (vec_push(&native->direct, (Direct){reg, (uint16_t)o}) != STATUS_OK ||
+                vec_push(&native->direct_widths, size) != STATUS_OK) {
+                return false;
+            }
+            continue;
+        }
+        home->outside = true;
+        if (vec_push(&native->copies, (Copy){reg, (uint16_t)o, size, uniform}) != STATUS_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Sums of float64 values are part of a segment; others are added up after all stages. */
+static bool
+plan_sums(Planner *p)
+{
+    const BlockSpec *spec = p->c->spec;
+    const Stage *stages = p->native->stages.data;
+    const bool last_emitted = stages[p->native->stages.size - 1].emitted;
+    for (int s = 0; s < spec->nsum; s++) {
+        const uint16_t reg = spec->sum_registers[s];
+        Home *home = &p->native->homes.data[reg];
+        const bool emitted = home->stage != NOWHERE ? stages[home->stage].emitted
+                                                    : reg < spec->nin && last_emitted;
+        if (emitted && p->c->dtypes[reg] == DT_f64 && !p->c->registers[reg].uniform) {
+            home->summed = true;
+            continue;
+        }
+        home->outside = true;
+        if (vec_push(&p->native->sums, (uint16_t)s) != STATUS_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Slots for values that leave their segments; their numbers, for now. */
+static void
+plan_slots(Planner *p, int *nslots)
+{
+    Native *native = p->native;
+    for (int64_t t = 0; t < native->stages.size; t++) {
+        const Stage *stage = &native->stages.data[t];
+        for (int k = stage->first; k < stage->first + stage->count; k++) {
+            const Instruction *in = &p->c->spec->instructions[native->order.data[k]];
+            for (int i = 0; i < in->nin; i++) {
+                Home *home = &native->homes.data[in->in[i]];
+                home->outside = home->outside || home->stage != t;
+            }
+        }
+    }
+    for (int64_t r = 0; r < native->homes.size; r++) {
+        Home *home = &native->homes.data[r];
+        if (home->stage != NOWHERE && !home->direct &&
+            (home->outside || !native->stages.data[home->stage].emitted)) {
+            home->slot = (*nslots)++;
+        }
+    }
+}
+
+static bool
+plan_inputs(Planner *p)
+{
+    const BlockSpec *spec = p->c->spec;
+    for (int i = 0; i < spec->nin; i++) {
+        const int size = spec->in_uniform[i] ? 0 : dtype_size((DType)spec->in_dtypes[i]);
+        if (vec_push(&p->native->widths, (uint8_t)size) != STATUS_OK) {
+            return false;
+        }
+    }
+    return true;
+}
+
+static bool
+plan_all(Planner *p, int *nslots)
+{
+    const BlockSpec *spec = p->c->spec;
+    for (int r = 0; r < p->c->code->nregisters; r++) {
+        p->known[r] = r < spec->nin || p->c->registers[r].uniform;
+    }
+    for (int k = 0; k < spec->ninstructions; k++) {
+        p->done[k] = p->c->registers[spec->instructions[k].out].uniform;
+        p->left += p->done[k] == 0;
+    }
+    bool any = false;
+    while (p->left > 0) {
+        const int before = p->left;
+        if (!plan_stage(p, true)) {
+            return false;
+        }
+        any = any || p->left < before;
+        if (!plan_stage(p, false) || p->left == before) {
+            return false; /* no memory, or a register is read before it is written */
+        }
+    }
+    if (!any || !plan_inputs(p) || !new_homes(p) || !plan_outputs(p) || !plan_sums(p)) {
+        return false;
+    }
+    plan_slots(p, nslots);
+    return true;
+}
+
+Native *
+native_plan(const Compiler *c, int *nslots)
+{
+    const bool wide = strcmp(cpu_isa(), "v4") == 0;
+    if (!wide && strcmp(cpu_isa(), "v3") != 0) {
+        return NULL;
+    }
+    const size_t bytes = (size_t)(c->code->nregisters + c->spec->ninstructions);
+    uint8_t *marks = mem_new_zeroed(bytes);
+    Native *native = marks == NULL ? NULL : mem_new_zeroed(sizeof *native);
+    if (native != NULL) {
+        native->wide = wide;
+        native->lanes = wide ? 8 : 4;
+        Planner p = {c, native, marks, marks + c->code->nregisters, 0};
+        if (!plan_all(&p, nslots)) {
+            native_free(native);
+            native = NULL;
+            *nslots = 0;
+        }
+    }
+    mem_free(marks, bytes);
+    return native;
+}
+
+void
+native_free(Native *native)
+{
+    if (native == NULL) {
+        return;
+    }
+    emit_memory_unmap(&native->memory);
+    vec_fini(&native->stages);
+    vec_fini(&native->order);
+    vec_fini(&native->steps);
+    vec_fini(&native->cells);
+    vec_fini(&native->copies);
+    vec_fini(&native->direct);
+    vec_fini(&native->direct_widths);
+    vec_fini(&native->sums);
+    vec_fini(&native->widths);
+    vec_fini(&native->homes);
+    mem_free(native, sizeof *native);
+}
+
+/* ---- emitting ---- */
+
+typedef struct Emitter {
+    const Compiler *c;
+    Native *native;
+    IrBuilder builder;
+    Ir *values; /* by register: its node in this segment */
+    bool failed;
+} Emitter;
+
+/* The cell of a uniform register. */
+static int32_t
+cell_of(Emitter *e, uint16_t reg)
+{
+    const int32_t size = e->native->wide ? 8 : 8 * 4;
+    Home *home = &e->native->homes.data[reg];
+    if (home->cell != NOWHERE) {
+        return home->cell;
+    }
+    const int32_t at = e->native->cells_at + (int32_t)e->native->cells.size * size;
+    e->failed = e->failed || vec_push(&e->native->cells, (Cell){reg, e->c->dtypes[reg] == DT_bool,
+                                                                at}) != STATUS_OK;
+    home->cell = at;
+    return at;
+}
+
+/* Where a register's vector lies, as loads and stores name it. */
+static uint64_t
+home_of(const Emitter *e, uint16_t reg)
+{
+    const int32_t slot = e->native->homes.data[reg].slot;
+    return slot == NOWHERE ? ALLOC_INDIRECT | (uint64_t)reg * sizeof(char *) : (uint64_t)slot;
+}
+
+static Ir
+value_of(Emitter *e, uint16_t reg)
+{
+    IrBuilder *b = &e->builder;
+    const bool mask = e->c->dtypes[reg] == DT_bool;
+    if (e->values[reg] != 0) {
+        return e->values[reg];
+    }
+    Ir x;
+    if (e->c->registers[reg].uniform) {
+        x = ir_node(b, IR_UNIFORM, 0, 0, 0, 0, (uint64_t)cell_of(e, reg));
+        x = mask && b->wide ? ir_node(b, IR_MASK_OF_WORD, 0, x, 0, 0, 0) : x;
+    } else {
+        x = ir_node(b, mask ? IR_LOAD_BYTES : IR_LOAD, 0, 0, 0, 0, home_of(e, reg));
+    }
+    e->values[reg] = x;
+    return x;
+}
+
+static void
+emit_store(Emitter *e, uint16_t reg)
+{
+    const Home *home = &e->native->homes.data[reg];
+    if (home->direct || home->slot != NOWHERE) {
+        const IrOp op = e->c->dtypes[reg] == DT_bool ? IR_STORE_BYTES : IR_STORE;
+        ir_node(&e->builder, op, 0, value_of(e, reg), 0, 0, home_of(e, reg));
+    }
+}
+
+static void
+emit_sums(Emitter *e, uint16_t reg)
+{
+    const BlockSpec *spec = e->c->spec;
+    for (int s = 0; s < spec->nsum && e->native->homes.data[reg].summed; s++) {
+        if (spec->sum_registers[s] == reg) {
+            ir_node(&e->builder, IR_SUM, 0, value_of(e, reg), 0, 0, (uint64_t)s);
+        }
+    }
+}
+
+static void
+emit_segment(Emitter *e, Stage *stage, Assembler *code, bool last)
+{
+    const BlockSpec *spec = e->c->spec;
+    IrBuilder *b = &e->builder;
+    memset(b->constants, 0, sizeof b->constants);
+    b->ntables = 0;
+    vec_clear(&b->nodes);
+    memset(e->values, 0, (size_t)e->c->code->nregisters * sizeof *e->values);
+    for (int k = stage->first; k < stage->first + stage->count; k++) {
+        const Instruction *in = &spec->instructions[e->native->order.data[k]];
+        Ir inputs[3] = {0};
+        for (int i = 0; i < in->nin; i++) {
+            inputs[i] = value_of(e, in->in[i]);
+        }
+        e->values[in->out] = native_value(b, e->c, in, inputs);
+        emit_sums(e, in->out);
+        if (!spec->in_place) {
+            emit_store(e, in->out);
+        }
+    }
+    for (uint16_t i = 0; i < spec->nin && last; i++) {
+        emit_sums(e, i);
+    }
+    for (int k = stage->first; k < stage->first + stage->count && spec->in_place; k++) {
+        emit_store(e, spec->instructions[e->native->order.data[k]].out);
+    }
+    e->failed = e->failed || b->failed || b->unsupported;
+    if (!e->failed) {
+        stage->at = emit_lower(code, b);
+    }
+}
+
+static bool
+emit_stages(Emitter *e, Assembler *code)
+{
+    Native *native = e->native;
+    for (int64_t t = 0; t < native->stages.size && !e->failed; t++) {
+        Stage *stage = &native->stages.data[t];
+        if (stage->emitted) {
+            emit_segment(e, stage, code, t == native->stages.size - 1);
+            continue;
+        }
+        const int first = (int)native->steps.size;
+        for (int k = stage->first; k < stage->first + stage->count; k++) {
+            Step step;
+            const Instruction *in = &e->c->spec->instructions[native->order.data[k]];
+            e->failed = e->failed || block_step(e->c, in, &step) != STATUS_OK ||
+                        vec_push(&native->steps, step) != STATUS_OK;
+        }
+        stage->first = first;
+    }
+    native->guarded = e->builder.guarded;
+    return !e->failed && !code->failed && emit_memory_map(&native->memory, code);
+}
+
+/* The scratch of the interpreter, then cells, buffers and accumulators of our own. */
+static void
+place_scratch(Native *native, Compiler *c)
+{
+    const int64_t cell = native->wide ? 8 : 8 * 4;
+    int64_t at = c->code->scratch_bytes;
+    native->cells_at = (int32_t)at;
+    at = block_round_up(at + c->code->nregisters * cell);
+    native->buffers_at = (int32_t)at;
+    at += (native->widths.size + native->direct.size) * BUFFER_BYTES;
+    native->sums_at = (int32_t)at;
+    at += 2 * (int64_t)c->code->nsum * BLOCK_SUM_BYTES;
+    c->code->scratch_bytes = at;
+    for (int64_t r = 0; r < native->homes.size; r++) {
+        Home *home = &native->homes.data[r];
+        if (home->slot != NOWHERE) {
+            home->slot = (int32_t)(c->slots + home->slot * c->slot);
+        }
+    }
+}
+
+bool
+native_emit(Native *native, Compiler *c)
+{
+    const size_t bytes = (size_t)c->code->nregisters * sizeof(Ir);
+    Emitter *e = mem_new_zeroed(sizeof *e);
+    Ir *values = mem_new(bytes);
+    Assembler code = {.wide = native->wide};
+    const int64_t scratch_bytes = c->code->scratch_bytes;
+    bool done = false;
+    if (e != NULL && values != NULL) {
+        place_scratch(native, c);
+        *e = (Emitter){.c = c, .native = native, .values = values};
+        e->builder.wide = native->wide;
+        e->builder.may_guard = true;
+        done = emit_stages(e, &code);
+        vec_fini(&e->builder.nodes);
+    }
+    if (!done) {
+        c->code->scratch_bytes = scratch_bytes;
+    }
+    asm_fini(&code);
+    mem_free(values, bytes);
+    mem_free(e, sizeof *e);
+    return done;
+}
+
+/* ---- running ---- */
+
+void
+native_prologue(const BlockCode *code, const BlockFrame *frame)
+{
+    const Native *native = code->native;
+    char **const values = frame->scratch;
+    for (int64_t k = 0; k < native->cells.size; k++) {
+        const Cell *cell = &native->cells.data[k];
+        uint64_t word;
+        if (cell->mask) {
+            word = *values[cell->reg] != 0 ? UINT64_MAX : 0;
+        } else {
+            memcpy(&word, values[cell->reg], sizeof word);
+        }
+        uint64_t *to = (uint64_t *)((char *)frame->scratch + cell->at);
+        for (int lane = 0; lane < (native->wide ? 1 : 4); lane++) {
+            to[lane] = word;
+        }
+    }
+}
+
+/* How a run of stages ended. */
+typedef enum Outcome { OUTCOME_DONE, OUTCOME_GUARD, OUTCOME_POWER } Outcome;
+
+/* All stages over n lanes, of which emitted code takes `padded`. */
+static Outcome
+run_stages(const BlockCode *code, char *scratch, int64_t n, int64_t padded, char *sums)
+{
+    const Native *native = code->native;
+    char **const values = (char **)scratch;
+    for (int64_t t = 0; t < native->stages.size; t++) {
+        const Stage *stage = &native->stages.data[t];
+        if (!stage->emitted) {
+            if (!block_run_steps(native->steps.data + stage->first, stage->count, values, n)) {
+                return OUTCOME_POWER;
+            }
+            continue;
+        }
+        const uint8_t *at = native->memory.base + stage->at;
+        Segment segment;
+        memcpy(&segment, &at, sizeof segment);
+        if (segment(scratch, padded * 8, sums) != 0) {
+            return OUTCOME_GUARD;
+        }
+    }
+    for (int64_t k = 0; k < native->sums.size; k++) {
+        const int s = native->sums.data[k];
+        block_run_sum(&code->sums[s], sums + (int64_t)s * BLOCK_SUM_BYTES, scratch, values, n);
+    }
+    return OUTCOME_DONE;
+}
+
+static void
+run_copies(const BlockCode *code, const BlockFrame *frame, int64_t at, int64_t n)
+{
+    const Native *native = code->native;
+    for (int64_t k = 0; k < native->copies.size; k++) {
+        const Copy *copy = &native->copies.data[k];
+        block_run_copy(copy, frame->scratch, (char *)frame->out[copy->out] + at * copy->size, n);
+    }
+}
+
+static Outcome
+run_whole(const BlockCode *code, const BlockFrame *frame, int64_t n)
+{
+    const Native *native = code->native;
+    char **const values = frame->scratch;
+    memcpy(values, frame->in, (size_t)code->nin * sizeof(char *));
+    for (int64_t d = 0; d < native->direct.size; d++) {
+        values[native->direct.data[d].reg] = frame->out[native->direct.data[d].out];
+    }
+    for (int r = code->nin; r < code->nregisters; r++) {
+        if (native->homes.data[r].slot != NOWHERE) {
+            values[r] = (char *)frame->scratch + native->homes.data[r].slot;
+        }
+    }
+    if (n == 0) {
+        return OUTCOME_DONE;
+    }
+    const Outcome outcome = run_stages(code, frame->scratch, n, n, frame->sums);
+    if (outcome == OUTCOME_DONE) {
+        run_copies(code, frame, 0, n);
+    }
+    return outcome;
+}
+
+/* An input's lanes from `at` on, followed by copies of the last. */
+static void
+fill_buffer(char *buffer, const char *from, int64_t n, int width, int lanes)
+{
+    memcpy(buffer, from, (size_t)(n * width));
+    for (int64_t k = n; k < lanes; k++) {
+        memcpy(buffer + k * width, from + (n - 1) * width, (size_t)width);
+    }
+}
+
+/* The n < lanes lanes from `at` on. */
+static Outcome
+run_rest(const BlockCode *code, const BlockFrame *frame, int64_t at, int64_t n)
+{
+    const Native *native = code->native;
+    char *const scratch = frame->scratch, **const values = frame->scratch;
+    char *buffer = scratch + native->buffers_at, *sums = scratch + native->sums_at;
+    for (int i = 0; i < code->nin; i++) {
+        const int width = native->widths.data[i];
+        if (width != 0) {
+            const char *from = (const char *)frame->in[i] + at * width;
+            fill_buffer(buffer, from, n, width, native->lanes);
+            values[i] = buffer;
+        }
+        buffer += BUFFER_BYTES;
+    }
+    for (int64_t d = 0; d < native->direct.size; d++, buffer += BUFFER_BYTES) {
+        values[native->direct.data[d].reg] = buffer;
+    }
+    for (int s = 0; s < code->nsum; s++) {
+        const int64_t size = code->sums[s].size, offset = (int64_t)s * BLOCK_SUM_BYTES;
+        memset(sums + offset, 0, (size_t)(LANES_MOST * size));
+        memcpy(sums + offset, (char *)frame->sums + offset + at % SUM_WIDTH * size,
+               (size_t)(n * size));
+    }
+    const Outcome outcome = run_stages(code, scratch, n, native->lanes, sums);
+    if (outcome != OUTCOME_DONE) {
+        return outcome;
+    }
+    for (int s = 0; s < code->nsum; s++) {
+        const int64_t size = code->sums[s].size, offset = (int64_t)s * BLOCK_SUM_BYTES;
+        memcpy((char *)frame->sums + offset + at % SUM_WIDTH * size, sums + offset,
+               (size_t)(n * size));
+    }
+    for (int64_t d = 0; d < native->direct.size; d++) {
+        const Direct *direct = &native->direct.data[d];
+        const int width = native->direct_widths.data[d];
+        memcpy((char *)frame->out[direct->out] + at * width, values[direct->reg],
+               (size_t)(n * width));
+    }
+    run_copies(code, frame, at, n);
+    return OUTCOME_DONE;
+}
+
+bool
+native_run(const BlockCode *code, const BlockFrame *frame, int64_t n)
+{
+    const Native *native = code->native;
+    const size_t sum_bytes = native->guarded ? (size_t)code->nsum * BLOCK_SUM_BYTES : 0;
+    char *const saved = (char *)frame->scratch + native->sums_at + sum_bytes;
+    const int64_t rest = n % native->lanes;
+    if (sum_bytes > 0) {
+        memcpy(saved, frame->sums, sum_bytes);
+    }
+    Outcome outcome = run_whole(code, frame, n - rest);
+    if (outcome == OUTCOME_DONE && rest > 0) {
+        outcome = run_rest(code, frame, n - rest, rest);
+    }
+    if (outcome != OUTCOME_GUARD) {
+        return outcome == OUTCOME_DONE;
+    }
+    if (sum_bytes > 0) {
+        memcpy(frame->sums, saved, sum_bytes);
+    }
+    block_bind_registers(code, frame->scratch);
+    return block_interpret(code, frame, n);
+}
+
+const uint8_t *
+block_machine_code(const BlockCode *code, int64_t *size)
+{
+    *size = code->native == NULL ? 0 : (int64_t)code->native->memory.code_bytes;
+    return code->native == NULL ? NULL : code->native->memory.base;
+}
