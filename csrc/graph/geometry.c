@@ -63,10 +63,33 @@ axis_of_stride(int ndim, const int64_t *shape, const int64_t *contiguous, int64_
     return -1;
 }
 
-bool
-geometry_decode(const int64_t *geometry, int ndim, const int64_t *shape, const int64_t *strides,
-                int64_t *out_offset, int64_t *out_strides)
+/* Axes that memory walks through in one go, or that all repeat, as one axis: how many are left. */
+static int
+merge_axes(int ndim, const int64_t *shape, const int64_t *strides, int64_t *out_shape,
+           int64_t *out_strides)
 {
+    int m = 0;
+    for (int k = 0; k < ndim; k++) {
+        if (shape[k] == 1) {
+            continue;
+        }
+        if (m > 0 && out_strides[m - 1] == strides[k] * shape[k]) {
+            out_shape[m - 1] *= shape[k];
+            out_strides[m - 1] = strides[k];
+        } else {
+            out_shape[m] = shape[k];
+            out_strides[m++] = strides[k];
+        }
+    }
+    return m;
+}
+
+bool
+geometry_decode(const int64_t *geometry, int base_ndim, const int64_t *base_shape,
+                const int64_t *base_strides, int64_t *out_offset, int64_t *out_strides)
+{
+    int64_t shape[ARRAY_MAX_NDIM], strides[ARRAY_MAX_NDIM];
+    const int ndim = merge_axes(base_ndim, base_shape, base_strides, shape, strides);
     int64_t contiguous[ARRAY_MAX_NDIM], start[ARRAY_MAX_NDIM];
     int64_t low[ARRAY_MAX_NDIM] = {0}, high[ARRAY_MAX_NDIM] = {0};
     int64_t stride = 1;
@@ -178,6 +201,19 @@ geometry_inverse(const int64_t *geometry, int ndim, const int64_t *shape, int64_
         }
         expected *= view_shape[order[i]];
     }
+    /* Neighbours that are read in one go count as one axis. */
+    int64_t sizes[ARRAY_MAX_NDIM], strides[ARRAY_MAX_NDIM];
+    int m = 0;
+    for (int i = 0; i < n; i++) {
+        const int64_t size = view_shape[order[i]];
+        const int64_t stride = (steps[order[i]] < 0 ? -1 : 1) * view_strides[order[i]];
+        if (m > 0 && stride == strides[m - 1] * sizes[m - 1]) {
+            sizes[m - 1] *= size;
+        } else {
+            sizes[m] = size;
+            strides[m++] = stride;
+        }
+    }
     /* Now walk the base's axes: each must cut the nested view axes at a boundary, or lie
      * within one of them. */
     inverse[0] = 0;
@@ -191,16 +227,13 @@ geometry_inverse(const int64_t *geometry, int ndim, const int64_t *shape, int64_
         }
         bool found = false;
         int64_t below = 1;
-        for (int i = 0; i < n && !found; i++) {
-            const int axis = order[i];
-            const int64_t above = below * view_shape[axis];
+        for (int i = 0; i < m && !found; i++) {
+            const int64_t above = below * sizes[i];
             if (below <= base_step && base_step < above) {
                 if (base_step % below != 0 || base_step * shape[k] > above) {
                     return false;
                 }
-                const int64_t multiple = base_step / below;
-                const int sign = steps[axis] < 0 ? -1 : 1;
-                inverse[2 + ndim + k] = sign * multiple * view_strides[axis];
+                inverse[2 + ndim + k] = base_step / below * strides[i];
                 found = true;
             }
             below = above;

@@ -62,22 +62,55 @@ pass_fini(Pass *pass)
     vec_fini(&pass->order);
 }
 
-/* Marks stay set until pass_fini: nothing that runs meanwhile lets other threads in. */
 static Status
-pass_init(Pass *pass, Node *const *targets, int64_t count)
+collect_all(Pass *pass, Node *const *nodes, int64_t count)
 {
-    GuardNodes *order = &pass->order;
     for (int64_t i = 0; i < count; i++) {
-        if (collect(pass, targets[i]) != STATUS_OK) {
+        if (nodes[i] != NULL && collect(pass, nodes[i]) != STATUS_OK) {
             return STATUS_ERROR;
         }
     }
+    return STATUS_OK;
+}
+
+static void
+count_readers(Pass *pass)
+{
+    for (int64_t at = 0; at < pass->order.size; at++) {
+        Node *node = pass->order.data[at];
+        for (int i = 0; i < inputs_of(node); i++) {
+            pass->readers[node->inputs[i]->mark - 1]++;
+        }
+        if ((node->flags & NODE_BACKWARD) && inputs_of(node) > 0 &&
+            (node->op == OP_divide || node->op == OP_reciprocal)) {
+            pass->divisions[node->inputs[node->nin - 1]->mark - 1]++;
+        }
+    }
+}
+
+static void
+count_results(Pass *pass, Node *const *nodes, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        if (nodes[i] != NULL) {
+            pass->readers[nodes[i]->mark - 1]++;
+        }
+    }
+}
+
+/* Marks stay set until pass_fini: nothing that runs meanwhile lets other threads in. */
+static Status
+pass_init(Pass *pass, Node *const *targets, int64_t count, const GuardNodes *guards)
+{
+    GuardNodes *order = &pass->order;
+    if (collect_all(pass, targets, count) != STATUS_OK ||
+        collect_all(pass, guards->data, guards->size) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
     for (int64_t at = 0; at < order->size; at++) {
         Node *node = order->data[at];
-        for (int i = 0; i < inputs_of(node); i++) {
-            if (collect(pass, node->inputs[i]) != STATUS_OK) {
-                return STATUS_ERROR;
-            }
+        if (collect_all(pass, node->inputs, inputs_of(node)) != STATUS_OK) {
+            return STATUS_ERROR;
         }
     }
     if (order->size > 0) {
@@ -92,19 +125,9 @@ pass_init(Pass *pass, Node *const *targets, int64_t count)
     for (int64_t at = 0; at < order->size; at++) {
         order->data[at]->mark = at + 1;
     }
-    for (int64_t at = 0; at < order->size; at++) {
-        Node *node = order->data[at];
-        for (int i = 0; i < inputs_of(node); i++) {
-            pass->readers[node->inputs[i]->mark - 1]++;
-        }
-        if ((node->flags & NODE_BACKWARD) && inputs_of(node) > 0 &&
-            (node->op == OP_divide || node->op == OP_reciprocal)) {
-            pass->divisions[node->inputs[node->nin - 1]->mark - 1]++;
-        }
-    }
-    for (int64_t i = 0; i < count; i++) {
-        pass->readers[targets[i]->mark - 1]++;
-    }
+    count_readers(pass);
+    count_results(pass, targets, count);
+    count_results(pass, guards->data, guards->size);
     return STATUS_OK;
 }
 
@@ -137,20 +160,30 @@ rewrite(Simplifier *s, const Pass *pass, Node *node, Rewrite rule)
     return out;
 }
 
-/* Let `targets` become what the rule makes of them. */
+static void
+replace(const Pass *pass, Node **nodes, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        nodes[i] = nodes[i] == NULL ? NULL : pass->now[nodes[i]->mark - 1];
+    }
+}
+
+/* Let `targets`, and the guards that are there, become what the rule makes of them. */
 static Status
 run_pass(Simplifier *s, Node **targets, int64_t count, Rewrite rule)
 {
     Pass pass = {.readers = NULL};
-    Status status = pass_init(&pass, targets, count);
+    const int64_t nguards = s->guards->size;
+    Status status = pass_init(&pass, targets, count, s->guards);
     s->readers = pass.readers;
     s->divisions = pass.divisions;
     for (int64_t at = 0; status == STATUS_OK && at < pass.order.size; at++) {
         pass.now[at] = rewrite(s, &pass, pass.order.data[at], rule);
         status = pass.now[at] == NULL || s->failed ? STATUS_ERROR : STATUS_OK;
     }
-    for (int64_t i = 0; status == STATUS_OK && i < count; i++) {
-        targets[i] = pass.now[targets[i]->mark - 1];
+    if (status == STATUS_OK) {
+        replace(&pass, targets, count);
+        replace(&pass, s->guards->data, nguards);
     }
     pass_fini(&pass);
     return status;
@@ -217,6 +250,24 @@ run_passes(Simplifier *s, Node **out, int64_t count)
     return STATUS_OK;
 }
 
+/* Each guard once. */
+static void
+merge_guards(GuardNodes *guards)
+{
+    int64_t kept = 0;
+    for (int64_t i = 0; i < guards->size; i++) {
+        Node *node = guards->data[i];
+        if (node->mark == 0) {
+            node->mark = 1;
+            guards->data[kept++] = node;
+        }
+    }
+    guards->size = kept;
+    for (int64_t i = 0; i < kept; i++) {
+        guards->data[i]->mark = 0;
+    }
+}
+
 Status
 simplify(Node *const *targets, int64_t count, SimplifyOptions options, Node **out,
          GuardNodes *guards)
@@ -226,6 +277,7 @@ simplify(Node *const *targets, int64_t count, SimplifyOptions options, Node **ou
     Status status = run_passes(&s, out, count);
     if (status == STATUS_OK) {
         status = own_results(&s, targets, count, out);
+        merge_guards(guards);
     }
     hash_fini(&s.table);
     hash_fini(&s.factored);

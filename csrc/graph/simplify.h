@@ -23,12 +23,12 @@ typedef VEC(Node *) GuardNodes;
 SimplifyOptions simplify_options(void);
 
 /*
- * out[i] gives what targets[i] gives, with its shape and dtype. Nodes that have a value are
+ * out[i] gives what targets[i] gives, with its shape and dtype (NULL: NULL). Nodes that have a value are
  * leaves and stay themselves; of constants, passes look at literals only. A result that was
  * computed stays computed: it never becomes the memory of a leaf. The nodes belong to the
- * arena (graph/build.h).
+ * arena (graph/build.h). `out` is no alias of `targets`.
  *
- * `guards` (may be NULL) gets the nodes whose elements must all be zero or normal numbers; if
+ * `guards`, empty before, gets the nodes whose elements must all be zero or normal numbers; if
  * one is infinite, NaN or subnormal, simplify again without `hoist` and compute with that.
  */
 Status simplify(Node *const *targets, int64_t count, SimplifyOptions options, Node **out,

@@ -15,6 +15,7 @@
 enum {
     DEEPEST = 150,     /* nested factors: the C stack is finite */
     GUARD_MANY = 4096, /* guards of more elements are reduced to one number */
+    LONG_AXIS = 16,    /* a sum along it costs less than one more product for each element */
 };
 
 static Terms factor(Simplifier *s, Node *x, uint64_t axes, int depth);
@@ -31,6 +32,12 @@ static Terms
 whole(Node *x, uint64_t axes)
 {
     return (Terms){.of = x, .axes = axes, .count = 1, .at = {{1.0, NULL, x}}};
+}
+
+static uint64_t
+all_axes(const Node *node)
+{
+    return node->ndim == 64 ? ~UINT64_C(0) : (UINT64_C(1) << node->ndim) - 1;
 }
 
 /* x itself when it repeats along the axes: all coefficient. */
@@ -214,10 +221,50 @@ factor_sum(Simplifier *s, Node *x, uint64_t axes, int depth, double sign)
 
 /* ---- products ---- */
 
+/* (a * d) * d, or (a * (k * d)) * d for a k that moves out, where d * d is there already and
+ * nobody else reads a * d: one product less. */
+static bool
+factor_square(Simplifier *s, Node *x, uint64_t axes, int depth, Terms *out)
+{
+    for (int i = 0; i < 4 && is_backward(x); i++) {
+        Node *first = x->inputs[i & 1], *d = x->inputs[1 - (i & 1)], *number = NULL;
+        const bool needed = first->mark == 0 || s->readers[first->mark - 1] != 1;
+        if (needed || !simplify_is(first, OP_multiply) || !is_backward(first)) {
+            continue;
+        }
+        Node *second = first->inputs[i >> 1], *rest = first->inputs[1 - (i >> 1)];
+        if (second != d && simplify_is(second, OP_multiply)) {
+            const int at = second->inputs[0] == d ? 1 : 0;
+            number = repeats_along(second->inputs[at], axes) ? second->inputs[at] : NULL;
+            second = number != NULL ? second->inputs[1 - at] : second;
+        }
+        Node *square = second == d ? simplify_find2(s, OP_multiply, d, d) : NULL;
+        if (square == NULL || is_backward(square)) {
+            continue;
+        }
+        const Terms a = factor(s, rest, axes, depth), b = whole(square, axes);
+        if (a.count != 1) {
+            continue;
+        }
+        *out = whole(x, axes);
+        out->at[0] = term_product(s, &a.at[0], &b.at[0]);
+        if (number != NULL) {
+            const Term k = coefficient(s, number, axes);
+            out->at[0] = term_product(s, &out->at[0], &k);
+        }
+        return true;
+    }
+    return false;
+}
+
 static Terms
 factor_product(Simplifier *s, Node *x, uint64_t axes, int depth)
 {
     Node *const *in = x->inputs;
+    Terms squared;
+    if (factor_square(s, x, axes, depth, &squared)) {
+        return squared;
+    }
     const bool left = repeats_along(in[0], axes), right = repeats_along(in[1], axes);
     if (!is_backward(x) && !left && !right) {
         return whole(x, axes);
@@ -304,6 +351,25 @@ factor_where(Simplifier *s, Node *x, uint64_t axes, int depth)
     return whole(x, axes);
 }
 
+/* The elements in another order, all axes being reduced: the same factors. */
+static Terms
+factor_view(Simplifier *s, Node *x, uint64_t axes, int depth)
+{
+    Node *base = x->inputs[0];
+    int64_t inverse[GEOMETRY_MAX];
+    if (axes != all_axes(x) ||
+        !geometry_inverse(x->params, base->ndim, base->shape, inverse)) {
+        return whole(x, axes);
+    }
+    Terms t = factor(s, base, all_axes(base), depth);
+    for (int i = 0; i < t.count; i++) {
+        if (t.at[i].core != NULL) {
+            t.at[i].core = simplify_view(s, t.at[i].core, x->params);
+        }
+    }
+    return t;
+}
+
 /* ---- any node ---- */
 
 static Terms
@@ -316,6 +382,8 @@ factor_op(Simplifier *s, Node *x, uint64_t axes, int depth)
         return factor_quotient(s, x, axes, depth);
     case OP_where:
         return factor_where(s, x, axes, depth);
+    case OP_view:
+        return factor_view(s, x, axes, depth);
     case OP_negative: {
         Terms t = factor(s, x->inputs[0], axes, depth);
         for (int i = 0; i < t.count; i++) {
@@ -378,9 +446,6 @@ factor(Simplifier *s, Node *x, uint64_t axes, int depth)
 static Status
 guard(Simplifier *s, Node *node)
 {
-    if (s->guards == NULL) {
-        return STATUS_OK;
-    }
     if (node->size > GUARD_MANY) {
         int64_t params[2 + ARRAY_MAX_NDIM] = {0, node->ndim};
         for (int i = 0; i < node->ndim; i++) {
@@ -451,18 +516,77 @@ sum_of_terms(Simplifier *s, const Terms *t, const Node *x, const int64_t *params
     return total;
 }
 
+static int
+reduce_params(uint64_t axes, int ndim, int64_t *params)
+{
+    params[0] = 0;
+    params[1] = 0;
+    for (int i = 0; i < ndim; i++) {
+        if (axes >> i & 1) {
+            params[2 + params[1]++] = i;
+        }
+    }
+    return 2 + (int)params[1];
+}
+
+/* Does a factor move out of a sum along these axes that varies along others? */
+static bool
+moves_some(const Terms *t)
+{
+    const Term *one = &t->at[0];
+    return t->count == 1 && one->core != NULL && one->coef != NULL &&
+           (all_axes(one->coef) & ~simplify_repeats(one->coef)) != 0;
+}
+
+static Node *sum_over(Simplifier *s, Node *x, uint64_t axes);
+
+/* sum_ij (u_i * f_ij) as sum_i (u_i * sum_j f_ij); *out stays NULL where nothing moves. */
+static Status
+sum_in_two(Simplifier *s, Node *x, uint64_t axes, Node **out)
+{
+    int64_t params[2 + ARRAY_MAX_NDIM];
+    for (int i = x->ndim - 1; i >= 0; i--) {
+        const uint64_t inner = axes & (UINT64_C(1) << i);
+        if (inner == 0 || inner == axes || x->shape[i] < LONG_AXIS) {
+            continue;
+        }
+        const Terms t = factor(s, x, inner, 0);
+        if (!moves_some(&t)) {
+            continue;
+        }
+        const int nparams = reduce_params(inner, x->ndim, params);
+        Node *partial = sum_of_terms(s, &t, x, params, nparams);
+        if (partial == NULL) {
+            return STATUS_ERROR;
+        }
+        const uint64_t below = axes & (inner - 1), above = axes & ~below & ~inner;
+        *out = sum_over(s, partial, below | above >> 1);
+        return *out == NULL ? STATUS_ERROR : STATUS_OK;
+    }
+    return STATUS_OK;
+}
+
+static Node *
+sum_over(Simplifier *s, Node *x, uint64_t axes)
+{
+    int64_t params[2 + ARRAY_MAX_NDIM];
+    Node *in_two = NULL;
+    if (sum_in_two(s, x, axes, &in_two) != STATUS_OK || in_two != NULL) {
+        return in_two;
+    }
+    const Terms t = factor(s, x, axes, 0);
+    const int nparams = reduce_params(axes, x->ndim, params);
+    return sum_of_terms(s, &t, x, params, nparams);
+}
+
 static Node *
 hoist_sum(Simplifier *s, Node *node, Node *x)
 {
-    int64_t params[2 + ARRAY_MAX_NDIM];
     uint64_t axes = 0;
     for (int i = 0; i < node->params[1]; i++) {
         axes |= UINT64_C(1) << node->params[2 + i];
     }
-    const Terms t = factor(s, x, axes, 0);
-    memcpy(params, node->params, (size_t)node->nparams * sizeof(int64_t));
-    params[0] = 0;
-    Node *sum = sum_of_terms(s, &t, x, params, node->nparams);
+    Node *sum = sum_over(s, x, axes);
     /* A coefficient without axes stands for all places of the result. */
     return sum == NULL || sum->ndim == node->ndim
                ? sum
@@ -471,17 +595,12 @@ hoist_sum(Simplifier *s, Node *node, Node *x)
 
 /* ---- matrix products ---- */
 
-static uint64_t
-all_axes(const Node *node)
-{
-    return node->ndim == 64 ? ~UINT64_C(0) : (UINT64_C(1) << node->ndim) - 1;
-}
-
 /* A @ (k * r) is k * (A @ r) for a number k, where the result is the smaller array. */
 static Node *
 hoist_matmul(Simplifier *s, Node *node, Node *const *in)
 {
     Node *now[2] = {in[0], in[1]}, *coef = NULL;
+    bool exact = true;
     const DType dtype = (DType)node->dtype;
     for (int i = 0; i < 2; i++) {
         if (node->size >= in[i]->size || !is_backward(in[i])) {
@@ -490,6 +609,7 @@ hoist_matmul(Simplifier *s, Node *node, Node *const *in)
         const Terms t = factor(s, in[i], all_axes(in[i]), 0);
         if (t.count == 1 && t.at[0].core != NULL && t.at[0].core != in[i]) {
             now[i] = t.at[0].core;
+            exact = exact && t.at[0].coef == NULL && is_power_of_two(t.at[0].scale);
             coef = times(s, coef, coef_node(s, t.at[0].scale, t.at[0].coef, dtype));
         }
     }
@@ -498,9 +618,10 @@ hoist_matmul(Simplifier *s, Node *node, Node *const *in)
         return product;
     }
     Node *out = simplify2(s, OP_multiply, coef, product);
-    const bool guarded = out != NULL && guard(s, product) == STATUS_OK &&
-                         guard(s, out) == STATUS_OK;
-    return guarded ? out : NULL;
+    if (out == NULL || exact) {
+        return out;
+    }
+    return guard(s, product) == STATUS_OK && guard(s, out) == STATUS_OK ? out : NULL;
 }
 
 Node *

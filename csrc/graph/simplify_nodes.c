@@ -127,20 +127,23 @@ simplify_find2(Simplifier *s, OpCode op, Node *x, Node *y)
 
 /* ---- leaves ---- */
 
+/* Literals with the same bits, or other constants over the same elements (the key of a plan
+ * tells these). */
 static bool
 same_leaf(const Node *a, const Node *b)
 {
     const Array *x = a->value, *y = b->value;
     const size_t bytes = (size_t)x->ndim * sizeof(int64_t);
-    if (a->dtype != b->dtype || x->ndim != y->ndim || memcmp(x->shape, y->shape, bytes) != 0) {
+    if (a->dtype != b->dtype || x->ndim != y->ndim || ((a->flags ^ b->flags) & NODE_LITERAL)) {
         return false;
     }
-    if (x->storage == y->storage && x->offset == y->offset && a->value_version == b->value_version) {
-        return memcmp(x->strides, y->strides, bytes) == 0;
+    if (a->flags & NODE_LITERAL) {
+        return x->ndim == 0 && memcmp(array_data(x), array_data(y),
+                                      (size_t)dtype_size((DType)a->dtype)) == 0;
     }
-    const bool literals = (a->flags & b->flags & NODE_LITERAL) != 0;
-    return literals && x->ndim == 0 &&
-           memcmp(array_data(x), array_data(y), (size_t)dtype_size((DType)a->dtype)) == 0;
+    return x->storage == y->storage && x->offset == y->offset &&
+           a->value_version == b->value_version && memcmp(x->shape, y->shape, bytes) == 0 &&
+           memcmp(x->strides, y->strides, bytes) == 0;
 }
 
 static uint64_t
@@ -392,13 +395,13 @@ simplify_broadcast(Simplifier *s, Node *x, int ndim, const int64_t *shape)
 
 /* ---- ops ---- */
 
-/* An op all of whose inputs repeat along an axis is computed without it and then repeated. */
+/* An op all of whose inputs repeat along an axis is computed without it and then repeated.
+ * Axes of size 1 are left out as well, so that arrays which differ in them only go together. */
 static bool
 lower(Simplifier *s, int op, Node *const *in, int nin, const int64_t *params, int nparams,
       const Spec *spec, Node **out)
 {
     uint64_t axes = ~UINT64_C(0);
-    bool gains = false;
     for (int i = 0; i < nin; i++) {
         axes &= simplify_repeats(in[i]);
     }
@@ -406,11 +409,9 @@ lower(Simplifier *s, int op, Node *const *in, int nin, const int64_t *params, in
     for (int i = 0; i < spec->ndim; i++) {
         if (!(axes >> i & 1)) {
             small.shape[small.ndim++] = spec->shape[i];
-        } else {
-            gains = gains || spec->shape[i] > 1;
         }
     }
-    if (!gains) {
+    if (small.ndim == spec->ndim) {
         return false;
     }
     Node *less[3];
@@ -441,7 +442,38 @@ reduce_without_axes(Simplifier *s, int op, Node *const *in, const int64_t *param
         }
     }
     geometry_contiguous(spec->ndim, spec->shape, geometry);
-    return simplify_view(s, simplify_plain(s, op, in, 1, plain, nparams, &small), geometry);
+    return simplify_view(s, simplify_op(s, op, in, 1, plain, nparams, &small), geometry);
+}
+
+/* A sum of integers that repeats along axes which stay: of what is repeated. (Of real numbers
+ * the order of the sum would be another.) */
+static bool
+sum_of_repeats(Simplifier *s, Node *x, const int64_t *params, int nparams, const Spec *spec,
+               Node **out)
+{
+    const uint64_t repeats = simplify_repeats(x);
+    int64_t less[2 + ARRAY_MAX_NDIM];
+    uint64_t reduced = 0, put = 0;
+    for (int i = 0; i < params[1]; i++) {
+        reduced |= UINT64_C(1) << params[2 + i];
+    }
+    const uint64_t drop = repeats & ~reduced;
+    if (!dtype_is_integer(spec->dtype) || (drop & ((UINT64_C(1) << x->ndim) - 1)) == 0) {
+        return false;
+    }
+    less[0] = 0;
+    less[1] = params[1];
+    for (int i = 0, kept = 0, n = 0, at = 0; i < x->ndim; i++) {
+        if (reduced >> i & 1) {
+            less[2 + n++] = kept++;
+            continue;
+        }
+        put |= (drop >> i & 1) << at++;
+        kept += !(drop >> i & 1);
+    }
+    Node *sum = simplify_sum(s, simplify_drop_axes(s, x, drop), less, nparams);
+    *out = simplify_put_axes(s, sum, put, spec->ndim, spec->shape);
+    return true;
 }
 
 static Node *
@@ -458,6 +490,14 @@ primitive(Simplifier *s, int op, Node *const *in, int nin, const int64_t *params
     case OP_cast:
         if (lower(s, op, in, nin, params, nparams, spec, &out) ||
             simplify_rule(s, op, in, nin, spec, &out)) {
+            return out;
+        }
+        break;
+    case OP_sum:
+        if (params[0] != 0) {
+            return reduce_without_axes(s, op, in, params, nparams, spec);
+        }
+        if (sum_of_repeats(s, in[0], params, nparams, spec, &out)) {
             return out;
         }
         break;

@@ -299,6 +299,9 @@ rule_any(const Form *f, int op, Node **out)
         return undoes(x, op, f->spec) ? give(x->inputs[0], out) : false;
     case OP_logical_not:
         return undoes(x, op, f->spec) ? give(x->inputs[0], out) : false;
+    case OP_logical_or:
+    case OP_logical_and:
+        return x == f->in[1] && x->dtype == DT_bool ? give(x, out) : false;
     case OP_real:
         return undoes(x, OP_make_complex, f->spec) ? give(x->inputs[0], out) : false;
     case OP_imag:

@@ -254,7 +254,7 @@ transform_value_and_grad(Transform *t, Array *value, int narg, Array *const *arg
         return status;
     }
     const double one = 1.0;
-    Array *seed = array_new_scalar(DT_f64, WEAK_NONE, &one);
+    Array *seed = array_new_scalar(DT_f64, WEAK_FLOAT, &one); /* a literal, as 1.0 is */
     status = seed == NULL ? STATUS_ERROR
                           : transform_pullback(t, 1, &value, &seed, narg, args, true, out + 1);
     array_release(seed);
