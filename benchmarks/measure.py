@@ -18,7 +18,7 @@ class Plan:
     """How much time a workload gets."""
 
     def __init__(self, quick):
-        self.seconds = 1.5 if quick else 10.0  # of timing, all peers together
+        self.seconds = 1.5 if quick else 7.0  # of timing, all peers together
         self.rounds = (2, 3) if quick else (3, 15)
         self.each = 0.003 if quick else 0.01  # the least time of one ask
         self.fits = 1 if quick else 3
