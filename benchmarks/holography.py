@@ -31,9 +31,9 @@ def maps(folder):
     return oof_maps.simulate(oof_maps.sardinia(), 5, 64)[0]
 
 
-def model(xp, data, pixels, order, use_fft):
-    telescope = oof_maps.sardinia()
-    return oof_model.Model(xp, telescope, maps(data), pixels, order, use_fft)
+def model(xp, data, pixels, order, use_fft, shared=False):
+    shape = pixels, order, use_fft, shared
+    return oof_model.Model(xp, oof_maps.sardinia(), maps(data), *shape)
 
 
 def bare(m, pixels, order, arrays):
@@ -182,7 +182,7 @@ def products(m, workload):
 FITS = {
     "fit-order-5": {"pixels": 128, "order": 5, "use_fft": False},
     "fit-order-10": {"pixels": 128, "order": 10, "use_fft": False},
-    "fit-fft-order-8": {"pixels": 256, "order": 8, "use_fft": True},
+    "fit-fft-order-8": {"pixels": 256, "order": 8, "use_fft": True, "shared": True},
 }
 
 
