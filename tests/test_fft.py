@@ -268,6 +268,46 @@ def test_many_lengths_from_many_threads():
     assert wrong == []
 
 
+def transforms_of(f, x):
+    """Shapes of the transforms in the plan of f and its gradient."""
+    found = []
+
+    def look(x):
+        value, gradient = pa.value_and_grad(f)(x)
+        found.append(_core.simplified([value, gradient])[0])
+        return pa.sum(gradient)
+
+    pa.value_and_grad(look)(x)
+    lines = [line for line in found[0].splitlines() if "fft_c2c" in line]
+    return [line.split("(", 2)[2].split(")")[0] for line in lines]
+
+
+def test_what_slices_throw_away_is_not_transformed():
+    x = RNG.normal(size=(4, 5))
+
+    def both(x):
+        z = pa.fft.fft(pa.fft.fft(x * 1j, 64)[:, 3:10], 32, axis=0)[2:8]
+        return pa.sum(pa.real(z) ** 2 + pa.imag(z) ** 2 * pa.abs(z))
+
+    # Forward 4 x 5 -> 4 x 7 -> 6 x 7, and back.
+    assert transforms_of(both, x) == ["4, 7", "6, 7", "4, 7", "4, 5"]
+    check_derivatives(both, x, tol=1e-6)
+
+    def whole_too(x):
+        z = pa.fft.fft(x * 1j, 16)
+        return pa.sum(pa.abs2(z[:, :3])) + pa.sum(pa.abs2(z) ** 2)
+
+    assert transforms_of(whole_too, x)[0] == "4, 16"
+    check_derivatives(whole_too, x, tol=1e-6)
+
+    def steps_and_other_axes(x):
+        z = pa.fft.fft(x * 1j, 16)
+        return pa.sum(pa.abs2(z[:, ::3])) + pa.sum(pa.abs2(pa.fft.fft(x, 8)[1:3]))
+
+    assert transforms_of(steps_and_other_axes, x)[:2] == ["4, 16", "4, 8"]
+    check_derivatives(steps_and_other_axes, x, tol=1e-6)
+
+
 # ---- derivatives ----
 
 SHIFTED = np.exp(0.3j * np.arange(20)).reshape(4, 5)

@@ -1,6 +1,8 @@
 /* graph/fourier.c -- transforms of padding and of what is thrown away, left out. */
 #include "graph/fourier.h"
 
+#include "graph/evaluate.h"
+
 #include <string.h>
 
 /* Does the view read a box of its base, axis for axis and in steps of one? Where it begins. */
@@ -61,18 +63,35 @@ is_zero(const Node *node)
            memcmp(array_data(node->value), zeros, (size_t)dtype_size((DType)node->dtype)) == 0;
 }
 
+/* What was set into zeros: several values added into one box, as the cotangents of a slice
+ * that is read several times are, count as their sum. NULL when it is nothing of the kind. */
+static Node *
+value_in_zeros(Node *set, const int64_t *geometry)
+{
+    if ((set->op != OP_assign && set->op != OP_assign_add) || node_has_value(set) ||
+        memcmp(set->params, geometry, (size_t)geometry_count(geometry) * sizeof *geometry) != 0) {
+        return NULL;
+    }
+    if (is_zero(set->inputs[0])) {
+        return set->inputs[1];
+    }
+    Node *before = set->op == OP_assign ? NULL : value_in_zeros(set->inputs[0], geometry);
+    return before == NULL ? NULL : build2(OP_add, before, set->inputs[1]);
+}
+
 bool
 fourier_cut_input(Node **x, int64_t *params)
 {
-    const Node *set = *x;
+    Node *set = *x;
     int64_t start[ARRAY_MAX_NDIM];
-    if ((set->op != OP_assign && set->op != OP_assign_add) || !is_zero(set->inputs[0])) {
+    if ((set->op != OP_assign && set->op != OP_assign_add) ||
+        !view_is_box(set->params, set->inputs[0], start) ||
+        !cuts_are_transformed(set->params + 2, set, params)) {
         return false;
     }
-    Node *value = set->inputs[1];
-    if (value->ndim != set->ndim || value->dtype != set->dtype ||
-        !view_is_box(set->params, set->inputs[0], start) ||
-        !cuts_are_transformed(value->shape, set, params)) {
+    Node *value = value_in_zeros(set, set->params);
+    if (value == NULL || value->ndim != set->ndim || value->dtype != set->dtype ||
+        memcmp(value->shape, set->params + 2, (size_t)set->ndim * sizeof(int64_t)) != 0) {
         return false;
     }
     for (int i = 0; i < set->ndim; i++) {
@@ -85,24 +104,21 @@ fourier_cut_input(Node **x, int64_t *params)
     return true;
 }
 
-Node *
-fourier_cut_output(const Node *view)
+bool
+fourier_cut_output(const Node *whole, const int64_t *geometry, int64_t *params)
 {
-    const Node *whole = view->op == OP_view ? view->inputs[0] : NULL;
-    int64_t start[ARRAY_MAX_NDIM], params[FFT_MAX_PARAMS];
-    if (whole == NULL || whole->op != OP_fft_c2c || !view_is_box(view->params, whole, start)) {
-        return NULL;
-    }
+    int64_t start[ARRAY_MAX_NDIM];
+    const int64_t *shape = geometry + 2;
     memcpy(params, whole->params, (size_t)whole->nparams * sizeof(int64_t));
-    if (!cuts_are_transformed(view->shape, whole, params)) {
-        return NULL;
+    if (!view_is_box(geometry, whole, start) || !cuts_are_transformed(shape, whole, params)) {
+        return false;
     }
     for (int i = 0; i < whole->ndim; i++) {
         int64_t *p = axis_params(params, i);
         if (p != NULL) {
             p[3] = (p[3] + start[i]) % p[1];
-            p[4] = view->shape[i];
+            p[4] = shape[i];
         }
     }
-    return build_primitive(OP_fft_c2c, whole->inputs, 1, params, whole->nparams);
+    return true;
 }

@@ -12,9 +12,10 @@
 bool fourier_cut_input(Node **x, int64_t *params);
 
 /*
- * A view that reads a box of an fft_c2c, whose other elements nobody reads: the transform that
- * computes the box alone. NULL without an error where it is no such view.
+ * Where the view reads a box of a transform, smaller along transformed axes alone: the
+ * parameters (FFT_MAX_PARAMS of them have room) of the transform that computes the box; true
+ * then.
  */
-Node *fourier_cut_output(const Node *view);
+bool fourier_cut_output(const Node *whole, const int64_t *geometry, int64_t *params);
 
 #endif

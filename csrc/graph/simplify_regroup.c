@@ -1,7 +1,10 @@
 /* graph/simplify_regroup.c -- the last passes: numbers gather outside products, divisions by
  * one value share its reciprocal, signs go where they cost nothing, products contract into
  * additions. What is done to forward nodes here keeps their bits, but for the contraction. */
+#include "graph/fourier.h"
 #include "graph/simplify_nodes.h"
+
+#include <string.h>
 
 static bool
 is_ours(Node *node)
@@ -126,10 +129,38 @@ sign_inside(Simplifier *s, Node *x)
     return NULL;
 }
 
+/* A Fourier transform of which only a box is read, or whose input is a box set into zeros,
+ * without the rest; NULL where the node is none. */
+static Node *
+cut_transform(Simplifier *s, const Node *node, Node *const *in)
+{
+    int64_t params[FFT_MAX_PARAMS];
+    Node *x = in[0];
+    Spec spec;
+    bool cut = false;
+    if (node->op == OP_view && simplify_is(x, OP_fft_c2c) &&
+        readers_of(s, node->inputs[0]) == 1) {
+        cut = fourier_cut_output(x, node->params, params);
+        x = x->inputs[0];
+    } else if (node->op == OP_fft_c2c && !node_has_value(x)) {
+        memcpy(params, node->params, (size_t)node->nparams * sizeof(int64_t));
+        cut = fourier_cut_input(&x, params);
+    }
+    if (!cut) {
+        return NULL;
+    }
+    node_spec(node, &spec);
+    const int nparams = 3 + FFT_AXIS_PARAMS * (int)params[2];
+    return simplify_plain(s, OP_fft_c2c, &x, 1, params, nparams, &spec);
+}
+
 Node *
 simplify_absorb(Simplifier *s, Node *node, Node *const *in)
 {
-    Node *x = in[0];
+    Node *x = in[0], *transform = cut_transform(s, node, in);
+    if (transform != NULL || s->failed) {
+        return transform;
+    }
     if (node->op == OP_negative && simplify_is_real(node) && node->ndim > 0 && node->size > 0 &&
         !node_has_value(x) && readers_of(s, node->inputs[0]) == 1) {
         Node *out = NULL;
