@@ -31,6 +31,7 @@ typedef struct Job {
     int64_t grain;
     int64_t chunks;
     _Atomic int64_t next; /* the first chunk not given out */
+    _Atomic bool stopped; /* interrupted: nobody takes another one */
 } Job;
 
 static struct Pool {
@@ -51,7 +52,10 @@ static struct Pool {
     .left = PTHREAD_COND_INITIALIZER,
 };
 
-static _Thread_local bool inside; /* this thread is running a chunk */
+static _Thread_local Job *here;    /* what this thread runs chunks of: the outermost job */
+static _Thread_local bool helps;   /* a thread of the pool, which does not ask the host */
+static _Thread_local int alone;    /* single chunks that this thread is in, which have no job */
+static _Thread_local bool stopped; /* the same as a job's, until those are left */
 
 static inline void
 spin_pause(void)
@@ -116,11 +120,28 @@ run_chunk(const Job *job, int64_t chunk, int thread)
     job->fn(job->ctx, begin, end, thread);
 }
 
-/* Nobody takes another chunk. */
 static void
 stop_job(Job *job)
 {
+    atomic_store(&job->stopped, true);
     atomic_store(&job->next, job->chunks);
+}
+
+bool
+pool_interrupted(void)
+{
+    Job *job = here;
+    if (job != NULL && atomic_load_explicit(&job->stopped, memory_order_relaxed)) {
+        return true;
+    }
+    if (helps || stopped || !poll_interrupted()) {
+        return stopped;
+    }
+    stopped = alone > 0;
+    if (job != NULL) {
+        stop_job(job);
+    }
+    return true;
 }
 
 static void
@@ -138,19 +159,18 @@ work(Job *job, int thread)
     }
 }
 
-/* The owner's share; false when the user interrupted. */
-static bool
+/* The owner's share. */
+static void
 work_and_poll(Job *job)
 {
     for (;;) {
         const int64_t chunk = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
         if (chunk >= job->chunks) {
-            return true;
+            return;
         }
         run_chunk(job, chunk, 0);
-        if (poll_interrupted()) {
-            stop_job(job);
-            return false;
+        if (chunk + 1 < job->chunks) {
+            (void)pool_interrupted();
         }
     }
 }
@@ -181,14 +201,16 @@ static void *
 worker_main(void *argument)
 {
     const int thread = (int)(intptr_t)argument;
-    inside = true; /* whatever a worker calls runs inline */
+    helps = true;
     pthread_mutex_lock(&pool.lock);
     for (;;) {
         Job *job = wait_for_job(thread);
         pool.seats--;
         atomic_fetch_add(&pool.running, 1);
         pthread_mutex_unlock(&pool.lock);
+        here = job; /* whatever a chunk calls runs inline */
         work(job, thread);
+        here = NULL;
         pthread_mutex_lock(&pool.lock);
         if (atomic_fetch_sub(&pool.running, 1) == 1) {
             pthread_cond_signal(&pool.left);
@@ -237,10 +259,13 @@ after_fork_parent(void)
     pthread_mutex_unlock(&pool.lock);
 }
 
-/* Only the forking thread lives on. */
+/* Only the forking thread lives on. If it forked amid a run, the chunks of others are lost. */
 static void
 after_fork_child(void)
 {
+    if (here != NULL) {
+        stop_job(here);
+    }
     pthread_mutex_init(&pool.lock, NULL);
     pthread_cond_init(&pool.wake, NULL);
     pthread_cond_init(&pool.left, NULL);
@@ -292,22 +317,53 @@ withdraw(void)
 }
 
 static Status
-interrupted(void)
+job_status(const Job *job)
 {
-    return err_set(ERR_INTERRUPT, "interrupted");
+    return atomic_load(&job->stopped) ? err_set(ERR_INTERRUPT, "interrupted") : STATUS_OK;
 }
 
-/* Chunk by chunk on this thread. Nested calls leave the polling to the outer one. */
+/* Chunk by chunk on this thread; nested calls stop with the outer one. */
 static Status
 run_inline(Job *job)
 {
-    for (int64_t chunk = 0; chunk < job->chunks; chunk++) {
+    Job *const outer = here;
+    Job *const whole = outer != NULL ? outer : job;
+    here = whole;
+    for (int64_t chunk = 0; chunk < job->chunks && !atomic_load(&whole->stopped); chunk++) {
         run_chunk(job, chunk, 0);
-        if (!inside && chunk + 1 < job->chunks && poll_interrupted()) {
-            return interrupted();
+        if (chunk + 1 < job->chunks) {
+            (void)pool_interrupted();
         }
     }
-    return STATUS_OK;
+    here = outer;
+    return job_status(whole);
+}
+
+/* A single chunk, without a job of its own: most calls of eager mode. */
+static Status
+run_alone(int64_t n, PoolFn fn, void *ctx)
+{
+    alone++;
+    fn(ctx, 0, n, 0);
+    alone--;
+    const bool told = stopped;
+    stopped = told && alone > 0; /* those around it stop too */
+    return told ? err_set(ERR_INTERRUPT, "interrupted")
+                : here != NULL ? job_status(here) : STATUS_OK;
+}
+
+static int64_t
+count_chunks(int64_t n, int64_t grain)
+{
+    return n / grain + (n % grain != 0);
+}
+
+Status
+pool_run_in_order(int64_t n, int64_t grain, PoolFn fn, void *ctx)
+{
+    assert(n >= 0 && grain >= 1);
+    Job job = {.fn = fn, .ctx = ctx, .n = n, .grain = grain, .chunks = count_chunks(n, grain)};
+    return run_inline(&job);
 }
 
 Status
@@ -315,22 +371,19 @@ pool_run(int64_t n, int64_t grain, PoolFn fn, void *ctx)
 {
     assert(n >= 0 && grain >= 1);
     if (n <= grain) {
-        if (n > 0) {
-            fn(ctx, 0, n, 0);
-        }
-        return STATUS_OK;
+        return n > 0 ? run_alone(n, fn, ctx) : STATUS_OK;
     }
-    Job job = {fn, ctx, n, grain, n / grain + (n % grain != 0), 0};
+    Job job = {.fn = fn, .ctx = ctx, .n = n, .grain = grain, .chunks = count_chunks(n, grain)};
     const int size = pool_size();
     const int64_t seats = job.chunks < size ? job.chunks : size;
-    if (inside || seats < 2 || atomic_exchange(&pool.busy, true)) {
+    if (here != NULL || seats < 2 || atomic_exchange(&pool.busy, true)) {
         return run_inline(&job);
     }
     publish(&job, (int)seats - 1);
-    inside = true;
-    const bool done = work_and_poll(&job);
-    inside = false;
+    here = &job;
+    work_and_poll(&job);
+    here = NULL;
     withdraw();
     atomic_store(&pool.busy, false);
-    return done ? STATUS_OK : interrupted();
+    return job_status(&job);
 }

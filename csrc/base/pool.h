@@ -2,6 +2,7 @@
 #ifndef BASE_POOL_H
 #define BASE_POOL_H
 
+#include <stdbool.h>
 #include <stdint.h>
 
 #include "base/err.h"
@@ -24,6 +25,16 @@ typedef void (*PoolFn)(void *ctx, int64_t begin, int64_t end, int thread);
  * ERR_INTERRUPT is set. There is no other error.
  */
 Status pool_run(int64_t n, int64_t grain, PoolFn fn, void *ctx);
+
+/* The same on this thread alone, one chunk after the other in order. */
+Status pool_run_in_order(int64_t n, int64_t grain, PoolFn fn, void *ctx);
+
+/*
+ * For functions whose chunks may take longer than some 20 ms, to be asked meanwhile: true when
+ * the run was interrupted. Then the function returns with its work undone, and pool_run gives
+ * the error. Only within a PoolFn.
+ */
+bool pool_interrupted(void);
 
 /* Threads that take part in a run, the caller included: at least 1. */
 int pool_size(void);

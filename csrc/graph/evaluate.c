@@ -8,6 +8,7 @@
 #include "graph/evaluate.h"
 
 #include "base/mem.h"
+#include "base/poll.h"
 #include "base/vec.h"
 #include "graph/plan.h"
 #include "graph/trace.h"
@@ -407,7 +408,7 @@ run_all(Run *run)
         if (node_has_value(run->order.data[i])) {
             continue;
         }
-        if (run_node(run, i) != STATUS_OK) {
+        if (poll_check() != STATUS_OK || run_node(run, i) != STATUS_OK) {
             return STATUS_ERROR;
         }
         run_reads_done(run, i);

@@ -93,8 +93,10 @@ Status transform_value_and_grad(Transform *t, Array *value, int narg, Array *con
 Status transform_close(Transform *t, bool keep);
 void transform_free(Transform *t);
 /* The user's function raised: computes what can be computed, carries out recorded writes to
- * outer arrays, closes, frees t. Keeps the error record untouched. */
-void transform_abort(Transform *t);
+ * outer arrays, closes, frees t. Without `rescue`, and if the thread was interrupted since the
+ * trace was opened, it computes nothing: recorded arrays have no value then, and outer arrays
+ * keep their elements. Keeps the error record untouched. */
+void transform_abort(Transform *t, bool rescue);
 bool transform_is_live(const Transform *t); /* is its trace open on this thread? */
 bool transform_is_outermost(const Transform *t);
 

@@ -221,6 +221,13 @@ plan_for(Question *q)
     return plan;
 }
 
+/* Another way would give the same error, or must not be tried: the host's exception is set. */
+static bool
+is_final(ErrKind kind)
+{
+    return kind == ERR_MEMORY || kind == ERR_INTERRUPT || kind == ERR_PYTHON;
+}
+
 /* *done stays false where the nodes shall be computed one by one. */
 static Status
 answer(Question *q, Array **out, bool *done)
@@ -240,7 +247,7 @@ answer(Question *q, Array **out, bool *done)
     }
     plan_release(plan);
     *done = status == STATUS_OK;
-    if (status == STATUS_OK || err_kind() == ERR_MEMORY || err_kind() == ERR_INTERRUPT) {
+    if (status == STATUS_OK || is_final(err_kind())) {
         return status;
     }
     err_clear();

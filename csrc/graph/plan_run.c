@@ -5,6 +5,7 @@
  */
 #include "base/hooks.h"
 #include "base/mem.h"
+#include "base/poll.h"
 #include "graph/evaluate.h"
 #include "graph/plan_steps.h"
 
@@ -214,7 +215,8 @@ plan_run(const Plan *plan, const PlanKey *key, Array **out, bool *guarded)
     if (status == STATUS_OK) {
         void *token = plan->bytes_touched >= UNLOCK_BYTES ? host_hooks.unlock() : NULL;
         for (int32_t i = 0; i < plan->nsteps && status == STATUS_OK; i++) {
-            status = run_step(&run, &plan->steps[i]);
+            status = i > 0 ? poll_check() : STATUS_OK;
+            status = status == STATUS_OK ? run_step(&run, &plan->steps[i]) : status;
         }
         if (plan->bytes_touched >= UNLOCK_BYTES) {
             host_hooks.lock(token);

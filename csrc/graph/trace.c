@@ -2,6 +2,7 @@
 #include "graph/trace.h"
 
 #include "base/freelist.h"
+#include "base/poll.h"
 #include "graph/evaluate.h"
 
 #include <assert.h>
@@ -32,6 +33,7 @@ trace_open(void)
         return STATUS_ERROR;
     }
     trace_here->serial = ++trace_count;
+    trace_here->interruptions = poll_interruptions();
     return STATUS_OK;
 }
 

@@ -30,6 +30,7 @@ enum { TRACE_MAX_TRANSFORMS = 63 };
 
 struct Trace {
     bool is_tape;
+    unsigned interruptions; /* of the thread when it was opened */
     uint64_t serial;    /* tells traces apart that lie at one address */
     int depth;          /* open transforms */
     uint64_t used_bits; /* of the node masks: transforms whose pullback may still be asked for */

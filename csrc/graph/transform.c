@@ -5,6 +5,7 @@
  * same number in two transforms are never confused.
  */
 #include "base/mem.h"
+#include "base/poll.h"
 #include "base/vec.h"
 #include "graph/evaluate.h"
 #include "graph/graph.h"
@@ -401,7 +402,8 @@ transform_free(Transform *t)
     mem_free(t, sizeof *t);
 }
 
-/* After an error: every array still referenced gets its value if it can be computed. */
+/* After an error: every array still referenced gets its value if it can be computed, unless the
+ * user interrupts. */
 static void
 rescue_values(Trace *trace)
 {
@@ -409,7 +411,7 @@ rescue_values(Trace *trace)
     if (finish_trace(trace) == STATUS_OK) {
         return;
     }
-    bool more = true;
+    bool more = err_kind() != ERR_INTERRUPT;
     while (more) {
         more = false;
         for (Binding *b = trace->bindings; b != NULL; b = b->next) {
@@ -423,6 +425,8 @@ rescue_values(Trace *trace)
                         (void)storage_fill(b->storage, value, false);
                     }
                     array_release(value);
+                } else if (err_kind() == ERR_INTERRUPT) {
+                    return;
                 }
                 break;
             }
@@ -431,7 +435,7 @@ rescue_values(Trace *trace)
 }
 
 void
-transform_abort(Transform *t)
+transform_abort(Transform *t, bool rescue)
 {
     Trace *trace = t->trace;
     if (!transform_is_live(t)) {
@@ -445,7 +449,9 @@ transform_abort(Transform *t)
     if (trace->depth > 0) {
         (void)forget_bit(trace, t->bit);
     } else {
-        rescue_values(trace);
+        if (rescue && poll_interruptions() == trace->interruptions) {
+            rescue_values(trace);
+        }
         trace_close();
     }
     mem_free(t, sizeof *t);

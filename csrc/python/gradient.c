@@ -136,15 +136,6 @@ compute(Transform *t, Array *value, Array *argument, Array **out)
     return out[1] == NULL ? STATUS_ERROR : STATUS_OK;
 }
 
-static void
-abort_keeping_exception(Transform *t)
-{
-    PyObject *type, *value, *traceback;
-    PyErr_Fetch(&type, &value, &traceback);
-    transform_abort(t);
-    PyErr_Restore(type, value, traceback);
-}
-
 /* (value, gradient) as they are after the transform has ended. */
 static PyObject *
 give_results(Array *const *out, Kind kind)
@@ -182,7 +173,7 @@ differentiate(PyObject *f, PyObject *args, PyObject *kwargs, Py_ssize_t place, P
     Py_XDECREF(value); /* what nobody holds any more need not be computed when the trace ends */
     array_release(argument);
     if (!computed) {
-        abort_keeping_exception(t);
+        transform_give_up(t);
     } else if (transform_close(t, false) != STATUS_OK) {
         error_raise();
     } else {

@@ -53,6 +53,9 @@ int object_warn_complex(void);
 
 /* gradient.c: value_and_grad(f, argnum, args, kwargs, check), or NotImplemented where the call is
  * none of the common ones; nothing has run then. */
+/* End a transform for the exception that is set or being handled, which stays; what a signal
+ * handler raises meanwhile takes its place. */
+void transform_give_up(struct Transform *t);
 PyObject *core_value_and_grad(PyObject *module, PyObject *const *v, Py_ssize_t count);
 
 /* text.c: __format__ */

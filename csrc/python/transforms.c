@@ -4,6 +4,7 @@
 
 #include "base/hooks.h"
 #include "base/mem.h"
+#include "base/poll.h"
 #include "graph/trace.h"
 
 /* ---- sequences of arrays ---- */
@@ -89,6 +90,26 @@ typedef struct TransformObject {
 
 static PyTypeObject TransformObject_Type;
 
+/* After Ctrl-C nothing more is computed. */
+void
+transform_give_up(Transform *t)
+{
+    PyObject *type, *value, *traceback;
+    const unsigned interruptions = poll_interruptions();
+    PyErr_Fetch(&type, &value, &traceback);
+    PyObject *handled = type == NULL ? PyErr_GetHandledException() : NULL;
+    transform_abort(t, !PyErr_GivenExceptionMatches(type != NULL ? type : handled,
+                                                    PyExc_KeyboardInterrupt));
+    Py_XDECREF(handled);
+    if (poll_interruptions() == interruptions) {
+        PyErr_Restore(type, value, traceback);
+        return;
+    }
+    Py_XDECREF(type);
+    Py_XDECREF(value);
+    Py_XDECREF(traceback);
+}
+
 static PyObject *
 transform_over(void)
 {
@@ -107,7 +128,7 @@ transform_new(PyObject *module, PyObject *unused)
     }
     TransformObject *self = PyObject_New(TransformObject, &TransformObject_Type);
     if (self == NULL) {
-        transform_abort(t);
+        transform_give_up(t);
         return NULL;
     }
     self->transform = t;
@@ -121,7 +142,7 @@ transform_dealloc(TransformObject *self)
     if (self->transform != NULL && self->closed) {
         transform_free(self->transform);
     } else if (self->transform != NULL) {
-        transform_abort(self->transform);
+        transform_abort(self->transform, false);
     }
     PyObject_Free(self);
 }
@@ -271,13 +292,10 @@ transform_method_abort(TransformObject *self, PyObject *unused)
 {
     (void)unused;
     if (self->transform != NULL && !self->closed) {
-        PyObject *type, *value, *traceback;
-        PyErr_Fetch(&type, &value, &traceback);
-        transform_abort(self->transform);
+        transform_give_up(self->transform);
         self->transform = NULL;
-        PyErr_Restore(type, value, traceback);
     }
-    Py_RETURN_NONE;
+    return PyErr_Occurred() != NULL ? NULL : Py_NewRef(Py_None);
 }
 
 static PyObject *

@@ -108,6 +108,44 @@ test_interrupt(void)
     CHECK(pool_run(10, 1, slow, &done) == STATUS_OK && done == 10);
 }
 
+/* A chunk that would take for ever, were it not told to stop. */
+static void
+endless(void *ctx, int64_t begin, int64_t end, int thread)
+{
+    (void)begin;
+    (void)end;
+    (void)thread;
+    if (ctx != NULL) {
+        CHECK(pool_run(1, 1, endless, NULL) == STATUS_ERROR);
+    }
+    while (!pool_interrupted()) {
+        nanosleep(&(struct timespec){0, 1000000}, NULL);
+    }
+    CHECK(pool_interrupted());
+}
+
+static void
+test_interrupted_chunks(void)
+{
+    int nested;
+    const int64_t sizes[] = {1, 2, 3 * MAX_SIZE};
+    poll_set_hook(interrupt);
+    for (int i = 0; i < 6; i++) {
+        const int64_t n = sizes[i % 3];
+        const unsigned before = poll_interruptions();
+        polls = 0;
+        CHECK(pool_run(n, 1, endless, i < 3 ? NULL : &nested) == STATUS_ERROR);
+        CHECK(err_kind() == ERR_INTERRUPT && poll_interruptions() == before + 1);
+        polls = 0;
+        CHECK(pool_run_in_order(n, 1, endless, NULL) == STATUS_ERROR);
+    }
+    poll_set_hook(NULL);
+    _Atomic int64_t sum = 0;
+    CHECK(pool_run(1, 1, add_one, &sum) == STATUS_OK && sum == 1);
+    CHECK(pool_run(100, 7, add_one, &sum) == STATUS_OK && sum == 101);
+    CHECK(pool_run_in_order(100, 7, add_one, &sum) == STATUS_OK && sum == 201);
+}
+
 static void
 test_fork(Counts *counts)
 {
@@ -144,6 +182,7 @@ main(void)
         CHECK(pthread_join(threads[i], NULL) == 0);
     }
     test_interrupt();
+    test_interrupted_chunks();
 #if !defined(__SANITIZE_THREAD__)
     test_fork(&counts);
 #else

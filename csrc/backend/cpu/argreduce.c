@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { TASK_ELEMENTS = 16384, MAX_SIZE = 16, LONG_BLOCK = 4096 };
+enum { TASK_ELEMENTS = 16384, MAX_SIZE = 16, LONG_BLOCK = 4096, POLL_BLOCKS = 256 };
 
 typedef struct ArgReduce {
     const ReduceKernels *kernels;
@@ -57,6 +57,9 @@ arg_one(const ArgReduce *r, const Access *from)
     const int64_t step = from->contiguous ? LONG_BLOCK : ACCESS_BLOCK;
     for (int64_t at = 0; at < r->count; at += step) {
         const int64_t n = r->count - at < step ? r->count - at : step;
+        if (at / step % POLL_BLOCKS == POLL_BLOCKS - 1 && pool_interrupted()) {
+            return 0;
+        }
         bool uniform = false;
         const void *values = from->contiguous ? from->data + at * from->size
                                               : access_load(from, at, n, scratch, &uniform);

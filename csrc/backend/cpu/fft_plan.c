@@ -256,12 +256,33 @@ is_plan_of(const FftPlan *plan, const FftWindow *window, int64_t points, DType r
            (points == window->n || memcmp(&plan->window, window, sizeof *window) == 0);
 }
 
+static void
+lock_plans(void)
+{
+    pthread_mutex_lock(&lock);
+}
+
+static void
+unlock_plans(void)
+{
+    pthread_mutex_unlock(&lock);
+}
+
+/* A fork must not copy the lock while another thread holds it. */
+static void
+register_fork(void)
+{
+    pthread_atfork(lock_plans, unlock_plans, unlock_plans);
+}
+
 FftPlan *
 fft_plan_get(const FftWindow *window, int64_t points, DType real)
 {
     FftPlan *found = NULL, **slot = NULL;
     uint64_t least = UINT64_MAX;
-    pthread_mutex_lock(&lock);
+    static pthread_once_t once = PTHREAD_ONCE_INIT;
+    pthread_once(&once, register_fork);
+    lock_plans();
     for (int i = 0; i < PLANS && found == NULL; i++) {
         FftPlan *const plan = plans[i];
         const uint64_t age = plan == NULL ? 0 : plan->users > 0 ? UINT64_MAX : plan->used;
@@ -281,18 +302,18 @@ fft_plan_get(const FftWindow *window, int64_t points, DType real)
         found->users++;
         found->used = found->used == 0 ? 0 : ++now;
     }
-    pthread_mutex_unlock(&lock);
+    unlock_plans();
     return found;
 }
 
 void
 fft_plan_release(FftPlan *plan)
 {
-    pthread_mutex_lock(&lock);
+    lock_plans();
     if (--plan->users == 0 && plan->used == 0) {
         plan_free(plan);
     }
-    pthread_mutex_unlock(&lock);
+    unlock_plans();
 }
 
 void

@@ -170,7 +170,8 @@ cpu_assign_add(const Call *call)
     }
     /* Repeats are added in C order by one thread, so that the bits never change. */
     const int64_t grain = MOVE_GRAIN_BYTES / dtype_size(call->out.dtype);
-    return pool_run(task.it.size, free_order ? grain : task.it.size, add_part, &task);
+    return free_order ? pool_run(task.it.size, grain, add_part, &task)
+                      : pool_run_in_order(task.it.size, grain, add_part, &task);
 }
 
 Status

@@ -7,6 +7,7 @@
  */
 #include "backend/cpu/blas.h"
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/move.h"
 
 #include "base/mem.h"
 #include "base/pool.h"
@@ -26,6 +27,9 @@ enum {
     DEPTH_MIN = 4096,          /* length of a sum from which it is cut into several */
     SPLIT_RESULT_MAX = 65536,  /* elements of a result whose sums are cut */
     CHUNK_WORK = 1 << 16,      /* multiplications worth handing to another thread */
+    SLICE_WORK = 1 << 28,      /* the most between two looks whether the user interrupts */
+    SLICE_DEPTH = 256,         /* terms that a slice of a panel has at least */
+    LOOPS_WEIGHT = 8,          /* multiplications of BLAS in the time of one by own loops */
     SIDE_MAX = 1 << 30         /* sizes that BLAS can count */
 };
 
@@ -57,6 +61,7 @@ typedef struct Product {
     const Blas *blas;
     int64_t panel_m, panel_n, panel_k; /* how it is cut */
     int64_t count_m, count_n, count_k;
+    double slice_work;                 /* SLICE_WORK in multiplications of this product */
     char *partial;                     /* count_k results, when the sums are cut */
 } Product;
 
@@ -250,7 +255,34 @@ row_copy(char *to, const char *from, int64_t n, int64_t stride, int64_t size)
     }
 }
 
-/* Copy the stack into row-major memory, broadcast axes once. The caller frees *buffer. */
+typedef struct Pack {
+    const Matrix *x;
+    const Product *p;
+    char *to;
+} Pack;
+
+/* Rows of the stack, broadcast axes once. */
+static void
+pack_rows(void *ctx, int64_t begin, int64_t end, int thread)
+{
+    const Pack *pack = ctx;
+    const Matrix *x = pack->x;
+    const int64_t size = pack->p->size;
+    (void)thread;
+    for (int64_t row = begin; row < end; row++) {
+        const char *from = x->data + row % x->rows * x->row_stride;
+        int64_t rest = row / x->rows;
+        for (int i = pack->p->nbatch_axes - 1; i >= 0; i--) {
+            if (x->batch[i] != 0) {
+                from += rest % pack->p->batch_shape[i] * x->batch[i];
+                rest /= pack->p->batch_shape[i];
+            }
+        }
+        row_copy(pack->to + row * x->columns * size, from, x->columns, x->column_stride, size);
+    }
+}
+
+/* Copy the stack into row-major memory. The caller frees *buffer. */
 static Status
 matrix_pack(Matrix *x, const Product *p, char **buffer, size_t *bytes)
 {
@@ -265,19 +297,10 @@ matrix_pack(Matrix *x, const Product *p, char **buffer, size_t *bytes)
     if (*buffer == NULL) {
         return STATUS_ERROR;
     }
-    for (int64_t b = 0; b < count; b++) {
-        const char *from = x->data;
-        int64_t rest = b;
-        for (int i = p->nbatch_axes - 1; i >= 0; i--) {
-            if (stride[i] != 0) {
-                from += rest % p->batch_shape[i] * x->batch[i];
-                rest /= p->batch_shape[i];
-            }
-        }
-        char *to = *buffer + b * elements * size;
-        for (int64_t i = 0; i < x->rows; i++, to += x->columns * size) {
-            row_copy(to, from + i * x->row_stride, x->columns, x->column_stride, size);
-        }
+    Pack pack = {x, p, *buffer};
+    if (pool_run(count * x->rows, MOVE_GRAIN_BYTES / (x->columns * size) + 1, pack_rows, &pack) !=
+        STATUS_OK) {
+        return STATUS_ERROR;
     }
     x->data = *buffer;
     x->row_stride = x->columns * size;
@@ -306,8 +329,17 @@ panel_blas(const Product *p, const char *a, const char *b, char *c, int64_t m, i
     }
     const bool b_rows = matrix_is_by_rows(&p->b, p->size);
     const int ldb = matrix_leading(&p->b, p->size, b_rows);
-    p->blas->gemm(a_rows ? BLAS_PLAIN : BLAS_TRANSPOSE, b_rows ? BLAS_PLAIN : BLAS_TRANSPOSE,
-                  (int)m, (int)n, (int)k, a, lda, b, ldb, c, (int)p->n, false);
+    const int64_t most = (int64_t)(p->slice_work / (double)(m * n));
+    const int64_t depth = most > SLICE_DEPTH ? most : SLICE_DEPTH;
+    for (int64_t l = 0; l < k; l += depth) {
+        if (l > 0 && pool_interrupted()) {
+            return;
+        }
+        p->blas->gemm(a_rows ? BLAS_PLAIN : BLAS_TRANSPOSE, b_rows ? BLAS_PLAIN : BLAS_TRANSPOSE,
+                      (int)m, (int)n, (int)(k - l < depth ? k - l : depth),
+                      a + l * p->a.column_stride, lda, b + l * p->b.row_stride, ldb, c, (int)p->n,
+                      l > 0);
+    }
 }
 
 static void
@@ -353,6 +385,16 @@ count_of(int64_t n, int64_t panel)
     return (n + panel - 1) / panel;
 }
 
+/* Shall the panels be smaller? For threads to share them, and so that none takes too long. */
+static bool
+panel_is_long(const Product *p, double work)
+{
+    const double area = (double)p->panel_m * (double)p->panel_n, k = (double)p->k;
+    const double depth = p->method == METHOD_GEMM && k > SLICE_DEPTH ? SLICE_DEPTH : k;
+    const int64_t panels = count_of(p->m, p->panel_m) * count_of(p->n, p->panel_n) * p->batches;
+    return (area * k > work && panels < PANELS) || area * depth > p->slice_work;
+}
+
 /* Cut the product; depends on sizes, dtype and layout only. */
 static void
 product_cut(Product *p)
@@ -364,8 +406,7 @@ product_cut(Product *p)
     p->panel_m = p->m < SIDE_MAX ? p->m : SIDE_MAX;
     p->panel_n = p->n < SIDE_MAX ? p->n : SIDE_MAX;
     p->panel_k = p->k < SIDE_MAX ? p->k : SIDE_MAX;
-    while ((double)p->panel_m * (double)p->panel_n * (double)p->k > work &&
-           count_of(p->m, p->panel_m) * count_of(p->n, p->panel_n) * p->batches < PANELS) {
+    while (panel_is_long(p, work)) {
         if (p->panel_m >= p->panel_n && p->panel_m > side_m) {
             p->panel_m = halve(p->panel_m);
         } else if (p->panel_n > PANEL_SIDE) {
@@ -477,10 +518,12 @@ cpu_matmul(const Call *call)
     p.merge = merge_of[out->dtype];
     p.blas = blas_of(out->dtype);
     const double limit = dtype_is_complex(out->dtype) ? SMALL_WORK_COMPLEX : SMALL_WORK;
+    p.slice_work = dtype_is_complex(out->dtype) ? SLICE_WORK / 4 : SLICE_WORK;
     const bool small = (double)p.m * (double)p.n * (double)p.k <= limit;
     p.method = p.blas == NULL || small || !product_fits_blas(&p) ? METHOD_LOOPS
                : p.n == 1                                        ? METHOD_GEMV
                                                                  : METHOD_GEMM;
+    p.slice_work /= p.method == METHOD_LOOPS ? LOOPS_WEIGHT : 1;
     const int64_t size = p.size, alignment = dtype_size(dtype_real(out->dtype));
     const int nb = p.nbatch_axes;
     bool pack_a = !matrix_is_aligned(&p.a, nb, size, alignment);

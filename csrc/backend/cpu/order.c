@@ -2,6 +2,8 @@
  * for many. Keys are unsigned, so equal ones need no care beyond stability. */
 #include "backend/cpu/order.h"
 
+#include "base/pool.h"
+
 #include <string.h>
 
 enum { RUN = 16, MERGE_MOST = 700, DIGITS = 256 };
@@ -9,6 +11,13 @@ enum { RUN = 16, MERGE_MOST = 700, DIGITS = 256 };
 #define LESS_KEY(a, b) ((a) < (b))
 #define LESS_PAIR(a, b) ((a).key < (b).key)
 #define LESS_COMPLEX(a, b) ((a).key < (b).key || ((a).key == (b).key && (a).second < (b).second))
+
+/* At multiples of ORDER_STRETCH, when there is more than that to do. */
+static inline bool
+is_time_to_poll(int64_t i, int64_t n)
+{
+    return n > ORDER_STRETCH && i % ORDER_STRETCH == 0;
+}
 
 /* Runs of RUN by insertion, then merges between the two blocks without branches on keys. */
 #define MERGE_SORT(name, T, LESS)                                                                  \
@@ -26,10 +35,15 @@ enum { RUN = 16, MERGE_MOST = 700, DIGITS = 256 };
     static void merge_pair_##name(T *out, const T *a, const T *a_end, const T *b, const T *b_end)  \
     {                                                                                              \
         while (a < a_end && b < b_end) {                                                           \
-            const int second = LESS(*b, *a);                                                       \
-            *out++ = second ? *b : *a;                                                             \
-            b += second;                                                                           \
-            a += !second;                                                                          \
+            if (b_end - b > ORDER_STRETCH && pool_interrupted()) {                                 \
+                return;                                                                            \
+            }                                                                                      \
+            for (int64_t i = 0; i < ORDER_STRETCH && a < a_end && b < b_end; i++) {                \
+                const int second = LESS(*b, *a);                                                   \
+                *out++ = second ? *b : *a;                                                         \
+                b += second;                                                                       \
+                a += !second;                                                                      \
+            }                                                                                      \
         }                                                                                          \
         memcpy(out, a, (size_t)(a_end - a) * sizeof(T));                                           \
         memcpy(out + (a_end - a), b, (size_t)(b_end - b) * sizeof(T));                             \
@@ -38,10 +52,16 @@ enum { RUN = 16, MERGE_MOST = 700, DIGITS = 256 };
     {                                                                                              \
         T *from = a, *to = scratch;                                                                \
         for (int64_t i = 0; i < n; i += RUN) {                                                     \
+            if (is_time_to_poll(i, n) && pool_interrupted()) {                                     \
+                return;                                                                            \
+            }                                                                                      \
             insert_##name(a + i, n - i < RUN ? n - i : RUN);                                       \
         }                                                                                          \
         for (int64_t width = RUN; width < n; width *= 2) {                                         \
             for (int64_t i = 0; i < n; i += 2 * width) {                                           \
+                if (is_time_to_poll(i, n) && pool_interrupted()) {                                 \
+                    return;                                                                        \
+                }                                                                                  \
                 const int64_t middle = i + width < n ? i + width : n;                              \
                 const int64_t end = i + 2 * width < n ? i + 2 * width : n;                         \
                 merge_pair_##name(to + i, from + i, from + middle, from + middle, from + end);     \
@@ -63,10 +83,16 @@ enum { RUN = 16, MERGE_MOST = 700, DIGITS = 256 };
         int64_t counts[8][DIGITS];                                                                 \
         T *from = a, *to = scratch;                                                                \
         memset(counts, 0, (size_t)bytes * sizeof counts[0]);                                       \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            const uint64_t key = KEY(a[i]);                                                        \
-            for (int byte = 0; byte < bytes; byte++) {                                             \
-                counts[byte][key >> (8 * byte) & 255]++;                                           \
+        for (int64_t begin = 0; begin < n; begin += ORDER_STRETCH) {                               \
+            if (pool_interrupted()) {                                                              \
+                return;                                                                            \
+            }                                                                                      \
+            const int64_t end = n - begin < ORDER_STRETCH ? n : begin + ORDER_STRETCH;             \
+            for (int64_t i = begin; i < end; i++) {                                                \
+                const uint64_t key = KEY(a[i]);                                                    \
+                for (int byte = 0; byte < bytes; byte++) {                                         \
+                    counts[byte][key >> (8 * byte) & 255]++;                                       \
+                }                                                                                  \
             }                                                                                      \
         }                                                                                          \
         for (int byte = 0; byte < bytes; byte++) {                                                 \
@@ -81,8 +107,14 @@ enum { RUN = 16, MERGE_MOST = 700, DIGITS = 256 };
                 at[digit] = sum;                                                                   \
                 sum += count;                                                                      \
             }                                                                                      \
-            for (int64_t i = 0; i < n; i++) {                                                      \
-                to[at[(uint64_t)KEY(from[i]) >> shift & 255]++] = from[i];                         \
+            for (int64_t begin = 0; begin < n; begin += ORDER_STRETCH) {                           \
+                if (pool_interrupted()) {                                                          \
+                    return;                                                                        \
+                }                                                                                  \
+                const int64_t end = n - begin < ORDER_STRETCH ? n : begin + ORDER_STRETCH;         \
+                for (int64_t i = begin; i < end; i++) {                                            \
+                    to[at[(uint64_t)KEY(from[i]) >> shift & 255]++] = from[i];                     \
+                }                                                                                  \
             }                                                                                      \
             T *const swap = from;                                                                  \
             from = to;                                                                             \

@@ -20,9 +20,13 @@ typedef struct PairComplex {
     int64_t index;
 } PairComplex;
 
+/* Elements between two questions whether the user interrupts. */
+enum { ORDER_STRETCH = 1 << 20 };
+
 /*
  * Sort n elements in place with the help of `scratch` (n elements too), equal keys keeping
- * their order. `bytes` is how many low bytes of the keys matter.
+ * their order. `bytes` is how many low bytes of the keys matter. When the pool's run is
+ * interrupted they return with the elements in any order, some of them repeated.
  */
 void order_keys32(uint32_t *keys, uint32_t *scratch, int64_t n, int bytes);
 void order_keys64(uint64_t *keys, uint64_t *scratch, int64_t n, int bytes);

@@ -6,7 +6,7 @@
 
 #include <string.h>
 
-enum { TASK_ELEMENTS = 16384, MAX_SIZE = 16 };
+enum { TASK_ELEMENTS = 16384, MAX_SIZE = 16, POLL_BLOCKS = 256 };
 
 typedef struct Scan {
     const ReduceKernels *kernels;
@@ -53,6 +53,9 @@ scan_runs(void *ctx, int64_t begin, int64_t end, int thread)
         from.data = s->in->data + access_offset(&s->outer, run);
         s->kernels->start(carry, 1, NULL);
         for (int64_t done = 0; done < s->length; done += ACCESS_BLOCK) {
+            if (done / ACCESS_BLOCK % POLL_BLOCKS == POLL_BLOCKS - 1 && pool_interrupted()) {
+                return;
+            }
             const int64_t n = s->length - done < ACCESS_BLOCK ? s->length - done : ACCESS_BLOCK;
             const int64_t at = s->reverse ? s->length - done - n : done;
             const void *values = load(s, &from, at, n, scratch, converted);
@@ -77,6 +80,9 @@ scan_rows(void *ctx, int64_t begin, int64_t end, int thread)
         char *before = NULL;
         for (int64_t i = 0; i < s->length; i++) {
             const int64_t at = s->reverse ? s->length - 1 - i : i;
+            if (i % POLL_BLOCKS == POLL_BLOCKS - 1 && pool_interrupted()) {
+                return;
+            }
             Access from = s->after;
             from.data = base + access_offset(&s->along, at);
             char *row = out + at * s->inner * s->size;

@@ -10,6 +10,8 @@
 
 #include <string.h>
 
+enum { POLL_BLOCKS = 256 };
+
 typedef struct Scatter {
     Selection places; /* in the output */
     const Operand *out;
@@ -114,6 +116,9 @@ scatter_outer(const Scatter *s, int64_t o, int64_t begin, int64_t end)
     const int64_t step = even ? s->value.strides[p->axis] : 0;
     int64_t offsets[SELECTION_BLOCK];
     for (int64_t t = 0; t < p->n; t += SELECTION_BLOCK) {
+        if (t / SELECTION_BLOCK % POLL_BLOCKS == POLL_BLOCKS - 1 && pool_interrupted()) {
+            return;
+        }
         const int64_t n = p->n - t < SELECTION_BLOCK ? p->n - t : SELECTION_BLOCK;
         selection_offsets(p, t, t + n, offsets);
         if (p->inner_size == 1 && even) {

@@ -122,7 +122,10 @@ cpu_searchsorted(const Call *call)
 
 /* ---- nonzero ---- */
 
+enum { NONZERO_PART = 1 << 20 };
+
 typedef struct Nonzero {
+    Iterate it;
     const Operand *in;
     int64_t *out;       /* the next row */
     int64_t left;       /* rows that still fit */
@@ -168,14 +171,23 @@ static const IterateFn nonzeros[DTYPE_COUNT] = {
 #undef DTYPE
 };
 
+static void
+nonzero_part(void *ctx, int64_t begin, int64_t end, int thread)
+{
+    Nonzero *z = ctx;
+    (void)thread;
+    iterate_run(&z->it, (char *[]){z->in->data}, begin, end, nonzeros[z->in->dtype], z);
+}
+
 Status
 cpu_nonzero(const Call *call)
 {
-    Iterate it;
     const Operand *in = &call->in[0];
-    Nonzero z = {in, (int64_t *)call->out.data, call->out.shape[0], 0, false};
-    iterate_init(&it, in->ndim, in->shape, 1, &in->strides, ITERATE_C_ORDER);
-    iterate_run(&it, (char *[]){in->data}, 0, it.size, nonzeros[in->dtype], &z);
+    Nonzero z = {.in = in, .out = (int64_t *)call->out.data, .left = call->out.shape[0]};
+    iterate_init(&z.it, in->ndim, in->shape, 1, &in->strides, ITERATE_C_ORDER);
+    if (pool_run_in_order(z.it.size, NONZERO_PART, nonzero_part, &z) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
     if (z.over || z.left != 0) {
         return err_set(ERR_RUNTIME, "nonzero: the array changed while it was counted");
     }

@@ -72,10 +72,16 @@ static inline double plus_zero_f64(double x) { return x + 0.0; }
     {                                                                                              \
         uint##BITS##_t *keys = scratch;                                                            \
         for (int64_t i = 0; i < l->length; i++) {                                                  \
+            if (i % ORDER_STRETCH == ORDER_STRETCH - 1 && pool_interrupted()) {                    \
+                return;                                                                            \
+            }                                                                                      \
             keys[i] = key_##suffix(*(const T *)(in + i * l->in_step));                             \
         }                                                                                          \
         order_keys##BITS(keys, keys + l->length, l->length, (int)sizeof(T));                       \
         for (int64_t i = 0; i < l->length; i++) {                                                  \
+            if (i % ORDER_STRETCH == ORDER_STRETCH - 1 && pool_interrupted()) {                    \
+                return;                                                                            \
+            }                                                                                      \
             *(T *)(out + i * l->out_step) = value_##suffix(keys[i]);                               \
         }                                                                                          \
     }                                                                                              \
@@ -83,11 +89,17 @@ static inline double plus_zero_f64(double x) { return x + 0.0; }
     {                                                                                              \
         Pair##BITS *pairs = scratch;                                                               \
         for (int64_t i = 0; i < l->length; i++) {                                                  \
+            if (i % ORDER_STRETCH == ORDER_STRETCH - 1 && pool_interrupted()) {                    \
+                return;                                                                            \
+            }                                                                                      \
             pairs[i].key = key_##suffix(ZERO(*(const T *)(in + i * l->in_step)));                  \
-            pairs[i].index = (uint##BITS##_t)i;                                                   \
+            pairs[i].index = (uint##BITS##_t)i;                                                    \
         }                                                                                          \
         order_pairs##BITS(pairs, pairs + l->length, l->length, (int)sizeof(T));                    \
         for (int64_t i = 0; i < l->length; i++) {                                                  \
+            if (i % ORDER_STRETCH == ORDER_STRETCH - 1 && pool_interrupted()) {                    \
+                return;                                                                            \
+            }                                                                                      \
             *(int64_t *)(out + i * l->out_step) = (int64_t)pairs[i].index;                         \
         }                                                                                          \
     }
@@ -131,6 +143,9 @@ complex_key(double real, double imag, int64_t index)
     {                                                                                              \
         const PairComplex *pairs = pairs_##suffix(l, in, scratch);                                 \
         for (int64_t i = 0; i < l->length; i++) {                                                  \
+            if (i % ORDER_STRETCH == ORDER_STRETCH - 1 && pool_interrupted()) {                    \
+                return;                                                                            \
+            }                                                                                      \
             *(T *)(out + i * l->out_step) = *(const T *)(in + pairs[i].index * l->in_step);        \
         }                                                                                          \
     }                                                                                              \
@@ -138,6 +153,9 @@ complex_key(double real, double imag, int64_t index)
     {                                                                                              \
         const PairComplex *pairs = pairs_##suffix(l, in, scratch);                                 \
         for (int64_t i = 0; i < l->length; i++) {                                                  \
+            if (i % ORDER_STRETCH == ORDER_STRETCH - 1 && pool_interrupted()) {                    \
+                return;                                                                            \
+            }                                                                                      \
             *(int64_t *)(out + i * l->out_step) = pairs[i].index;                                  \
         }                                                                                          \
     }
