@@ -78,7 +78,10 @@ def checked(ready, left_out):
 
 
 def take_turns(entries, plan, kind="gradient"):
-    """Seconds of each (process, answer), a list for each, in rounds."""
+    """Seconds of each (process, answer), a list for each, in rounds.
+
+    The list of one that ended meanwhile is empty.
+    """
     asks = []
     for process, answer in entries:
         second = answer["second"]
@@ -92,8 +95,9 @@ def take_turns(entries, plan, kind="gradient"):
     for _ in range(rounds):
         for (process, repeats, warm, _), own in zip(asks, times, strict=True):
             answer = process.ask("time", kind=kind, repeats=repeats, warm=warm)
-            own.append(answer.get("seconds", math.nan))
-    return times
+            if "error" not in answer:
+                own.append(answer["seconds"])
+    return [own if len(own) == rounds else [] for own in times]
 
 
 def row(process, answer, times):
@@ -129,11 +133,16 @@ def measure(processes, workload, plan):
     for (process, answer), times in zip(
         entries, take_turns(entries, plan), strict=True
     ):
+        if not times:
+            left_out[process.peer] = "ended while it was timed"
+            continue
         found = row(process, answer, times)
         found["extra_bytes"] = process.ask("extra").get("bytes")
         keep_better(rows, process.peer, found)
     for peer in set(rows) & set(left_out):
-        del left_out[peer]
+        # One of its two settings is enough, unless what the other gave was wrong.
+        if not left_out[peer].startswith("WRONG"):
+            del left_out[peer]
     notes = companions(processes, rows, name, plan)
     for process in processes:
         process.forget()
@@ -168,6 +177,7 @@ def companions(processes, rows, name, plan):
         for (process, _), times in zip(
             entries, take_turns(entries, plan, kind), strict=True
         )
+        if times
     }
 
 

@@ -132,6 +132,46 @@ def test_disagreement_is_found():
         assert "gradient" in measure.disagreement((2.0, [np.array(wrong)]), right)
 
 
+class FakeProcess:
+    """A peer whose calls take `seconds`, and which ends after `calls` of them."""
+
+    policy = ""
+
+    def __init__(self, peer, seconds, gradient, calls=100):
+        self.peer, self.seconds, self.calls = peer, seconds, calls
+        self.gradient = gradient
+
+    def ask(self, do, **request):
+        if do == "prepare":
+            return {"first": 1.0, "second": self.seconds}
+        self.calls -= 1
+        if self.calls < 0:
+            return {"error": "no answer"}
+        return {"seconds": self.seconds} if do == "time" else {"bytes": 1000}
+
+    def forget(self):
+        pass
+
+
+def test_peers_that_end_or_are_wrong_are_left_out(monkeypatch):
+    processes = [
+        FakeProcess("pyarr", 0.5, 1.0),
+        FakeProcess("torch", 0.25, 1.0),
+        FakeProcess("jax", 0.125, 1.1),
+        FakeProcess("autograd", 1.0, 1.0, calls=1),
+    ]
+    results = iter([(3.0, [np.array(p.gradient)]) for p in processes])
+    monkeypatch.setattr(measure, "load", lambda answer: next(results))
+    workload = Workload("name", None, None)
+    found = measure.measure(processes, workload, measure.Plan(quick=True))
+    assert {p: row["median_ms"] for p, row in found["peers"].items()} == {
+        "pyarr": 500,
+        "torch": 250,
+    }
+    assert found["left_out"]["autograd"] == "ended while it was timed"
+    assert found["left_out"]["jax"].startswith("WRONG: gradient 0 is off by 0.1")
+
+
 @pytest.mark.skipif(not ADBENCH.is_file(), reason=f"no file {ADBENCH}")
 def test_adbench_reference():
     """gmm/test.txt has a published objective and gradient (microsoft/ADBench, MIT)."""
