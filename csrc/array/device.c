@@ -6,7 +6,7 @@
 
 enum { DEVICE_MAX = 16 };
 
-static Device *devices[DEVICE_MAX];
+Device *device_list[DEVICE_MAX];
 static int device_count;
 static Device *device_chosen; /* NULL: the CPU */
 
@@ -15,7 +15,7 @@ device_register(Device *device)
 {
     assert(device != NULL && device->alloc != NULL && device->free != NULL);
     for (int i = 0; i < device_count; i++) {
-        if (strcmp(devices[i]->name, device->name) == 0) {
+        if (strcmp(device_list[i]->name, device->name) == 0) {
             return err_set(ERR_VALUE, "device '%s' is already registered", device->name);
         }
     }
@@ -23,7 +23,7 @@ device_register(Device *device)
         return err_set(ERR_RUNTIME, "too many devices: at most %d", (int)DEVICE_MAX);
     }
     device->index = device_count;
-    devices[device_count++] = device;
+    device_list[device_count++] = device;
     return STATUS_OK;
 }
 
@@ -32,13 +32,13 @@ device_find(const char *name)
 {
     char known[256] = "";
     for (int i = 0; i < device_count; i++) {
-        if (strcmp(devices[i]->name, name) == 0) {
-            return devices[i];
+        if (strcmp(device_list[i]->name, name) == 0) {
+            return device_list[i];
         }
         const size_t used = strlen(known);
-        if (used + strlen(devices[i]->name) + 5 < sizeof known) {
+        if (used + strlen(device_list[i]->name) + 5 < sizeof known) {
             strcat(known, i > 0 ? ", '" : "'");
-            strcat(known, devices[i]->name);
+            strcat(known, device_list[i]->name);
             strcat(known, "'");
         }
     }
@@ -48,19 +48,13 @@ device_find(const char *name)
 Device *
 device_at(int index)
 {
-    return 0 <= index && index < device_count ? devices[index] : NULL;
-}
-
-Device *
-device_cpu(void)
-{
-    return devices[0];
+    return 0 <= index && index < device_count ? device_list[index] : NULL;
 }
 
 Device *
 device_default(void)
 {
-    return device_chosen != NULL ? device_chosen : devices[0];
+    return device_chosen != NULL ? device_chosen : device_list[0];
 }
 
 void

@@ -46,7 +46,8 @@ struct Device {
 Status device_register(Device *device);
 Device *device_find(const char *name); /* NULL with ERR_VALUE set */
 Device *device_at(int index);          /* NULL past the end, no error set */
-Device *device_cpu(void);
+extern Device *device_list[];
+static inline Device *device_cpu(void) { return device_list[0]; }
 /* The device of arrays made from now on (PYARR_DEVICE or pyarr.config(device=)). */
 Device *device_default(void);
 void device_set_default(Device *device);

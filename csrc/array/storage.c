@@ -18,7 +18,16 @@ header_new(Device *device, size_t size)
     if (storage == NULL) {
         return NULL;
     }
-    *storage = (Storage){.refcount = 1, .device = device, .size = size};
+    storage->refcount = 1; /* every field but `small`: this is done for each result */
+    storage->exports = 0;
+    storage->readonly = storage->foreign = storage->exported = false;
+    storage->version = storage->ready = 0;
+    storage->device = device;
+    storage->data = NULL;
+    storage->size = size;
+    storage->owner = NULL;
+    storage->release = NULL;
+    storage->bindings = NULL;
     live_count++;
     return storage;
 }

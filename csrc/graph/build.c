@@ -307,61 +307,55 @@ elementwise_spec(OpCode op, Node *const *in, int nin, DType forced, DType *loop,
     return shape_broadcast(nin, ndims, shapes, &out->ndim, out->shape);
 }
 
-/* The same where it is simplest and commonest: inputs of one floating dtype, either of one shape or
- * 0-d. False where it is not. */
+/* The same where it is simplest and commonest: one or two inputs of one floating dtype, of one
+ * shape or 0-d. False where it is not. */
 static bool
-plain_spec(OpCode op, Node *const *in, int nin, DType *loop, DType *in_dtypes, Spec *out)
+plain_spec(OpCode op, Node *const *in, int nin, Spec *out)
 {
-    const Node *widest = in[0];
-    for (int i = 1; i < nin; i++) {
-        widest = widest->ndim == 0 ? in[i] : widest;
-    }
-    for (int i = 0; i < nin; i++) {
-        const Node *x = in[i];
-        if (x->dtype != widest->dtype || x->weak == WEAK_INT ||
-            !(x->ndim == 0 ||
-              (x->ndim == widest->ndim && shape_equal(x->ndim, x->shape, widest->shape)))) {
-            return false;
-        }
-        in_dtypes[i] = (DType)widest->dtype;
-    }
-    out->dtype = op_plain_result(op, (DType)widest->dtype);
-    if (out->dtype == DTYPE_COUNT || nin != op_info(op)->nin) {
+    const Node *a = in[0], *b = in[nin - 1];
+    if (nin > 2 || nin != op_info(op)->nin || a->dtype != b->dtype || a->weak == WEAK_INT ||
+        b->weak == WEAK_INT) {
         return false;
     }
-    *loop = (DType)widest->dtype;
-    out->weak = WEAK_NONE;
-    out->ndim = widest->ndim;
-    for (int axis = 0; axis < widest->ndim; axis++) {
-        out->shape[axis] = widest->shape[axis];
+    const Node *wide = a->ndim == 0 ? b : a;
+    if (b->ndim != 0 && !(a->ndim == 0 || (a->ndim == b->ndim &&
+                                           shape_equal(a->ndim, a->shape, b->shape)))) {
+        return false;
     }
-    return true;
+    out->dtype = op_plain_result(op, (DType)a->dtype);
+    out->weak = WEAK_NONE;
+    out->ndim = wide->ndim;
+    for (int axis = wide->ndim - 1; axis >= 0; axis--) {
+        out->shape[axis] = wide->shape[axis];
+    }
+    return out->dtype != DTYPE_COUNT;
 }
 
 Node *
 build_elementwise(OpCode op, Node *const *in, int nin, DType forced)
 {
     DType in_dtypes[3], loop;
+    Node *ready[3];
     Spec out;
     for (int i = 0; i < nin; i++) {
         if (in[i] == NULL) {
             return NULL;
         }
     }
-    const bool plain =
-        forced == DTYPE_COUNT && plain_spec(op, in, nin, &loop, in_dtypes, &out);
-    if (!plain && elementwise_spec(op, in, nin, forced, &loop, in_dtypes, &out) != STATUS_OK) {
+    const bool plain = forced == DTYPE_COUNT && plain_spec(op, in, nin, &out);
+    if (plain) {
+        loop = (DType)in[0]->dtype;
+    } else if (elementwise_spec(op, in, nin, forced, &loop, in_dtypes, &out) != STATUS_OK) {
         return NULL;
     }
     Node *simple = elementwise_identity(op, in, &out);
     if (simple != NULL) {
         return simple;
     }
-    Node *ready[3];
     for (int i = 0; i < nin; i++) {
-        ready[i] = in[i];
-        if ((DType)in[i]->dtype != in_dtypes[i] || in[i]->ndim != out.ndim || !plain) {
-            ready[i] = build_broadcast(build_cast(in[i], in_dtypes[i]), out.ndim, out.shape);
+        ready[i] = plain ? in[i] : build_cast(in[i], in_dtypes[i]);
+        if (!plain || in[i]->ndim != out.ndim) {
+            ready[i] = build_broadcast(ready[i], out.ndim, out.shape);
         }
         if (ready[i] == NULL) {
             return NULL;

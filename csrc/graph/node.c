@@ -49,23 +49,21 @@ op_differentiates_input(int op, int input)
     }
 }
 
-static uint64_t
-mask_of(int op, Node *const *inputs, int nin, const Spec *spec)
+/* Give a new node its inputs, and the mask of those that count. */
+static void
+take_inputs(Node *node, Node *const *inputs, int nin)
 {
-    if (!dtype_is_inexact(spec->dtype)) {
-        return 0;
-    }
-    if (op < OP_COUNT && (op_info((OpCode)op)->flags & FLAG_NONDIFF)) {
-        return 0;
-    }
-    const bool all = op < OP_ELEMENTWISE_COUNT;
+    const int op = node->op;
+    const bool none = !dtype_is_inexact((DType)node->dtype) ||
+                      (op < OP_COUNT && (op_info((OpCode)op)->flags & FLAG_NONDIFF));
     uint64_t mask = 0;
     for (int i = 0; i < nin; i++) {
-        if (all || op_differentiates_input(op, i)) {
+        node->inputs[i] = node_retain(inputs[i]);
+        if (op_is_elementwise((OpCode)op) || op_differentiates_input(op, i)) {
             mask |= inputs[i]->mask;
         }
     }
-    return mask;
+    node->mask = none ? 0 : mask;
 }
 
 static void
@@ -92,33 +90,39 @@ node_new(int op, Node *const *inputs, int nin, const int64_t *params, int nparam
     if (node == NULL) {
         return NULL;
     }
-    *node = (Node){
-        .refcount = 1,
-        .op = (uint16_t)op,
-        .dtype = (uint8_t)spec->dtype,
-        .weak = (uint8_t)spec->weak,
-        .ndim = (int16_t)spec->ndim,
-        .flags = node_backward ? NODE_BACKWARD : 0,
-        .nin = nin,
-        .nparams = nparams,
-        .size = 1,
-        .mask = mask_of(op, inputs, nin, spec),
-        .seq = node_next_seq++,
-        .inputs = (Node **)(node + 1),
-        .block_size = size,
-    };
+    /* Field by field: clearing so large a struct as a whole takes longer than all the rest. */
+    node->refcount = 1;
+    node->op = (uint16_t)op;
+    node->dtype = (uint8_t)spec->dtype;
+    node->weak = (uint8_t)spec->weak;
+    node->ndim = (int16_t)spec->ndim;
+    node->flags = node_backward ? NODE_BACKWARD : 0;
+    node->running = 0;
+    node->nin = nin;
+    node->nparams = nparams;
+    node->seq = node_next_seq++;
+    node->value = NULL;
+    node->value_version = 0;
+    node->binding = NULL;
+    node->next_reader = node->previous_reader = NULL;
+    node->readers_of = NULL;
+    node->line = node->stale_line = 0;
+    node->instruction = node->stale_instruction = -1;
+    node->mark = 0;
+    node->block_size = size;
+    node->inputs = (Node **)(node + 1);
     node->params = (int64_t *)(node->inputs + nin);
     node->shape = node->params + nparams;
-    for (int i = 0; i < nin; i++) {
-        node->inputs[i] = node_retain(inputs[i]);
-    }
+    take_inputs(node, inputs, nin);
     for (int i = 0; i < nparams; i++) {
         node->params[i] = params[i];
     }
+    int64_t elements = 1;
     for (int i = 0; i < spec->ndim; i++) {
         node->shape[i] = spec->shape[i];
-        node->size *= spec->shape[i];
+        elements *= spec->shape[i];
     }
+    node->size = elements;
     note_line(node);
     node_live_count++;
     return node;

@@ -17,6 +17,7 @@ enum NodeFlags {
 
 typedef struct Node Node;
 
+/* node_new sets every field. */
 struct Node {
     int32_t refcount;
     uint16_t op;

@@ -62,13 +62,9 @@ trace_find_node(const Trace *trace, const Storage *storage)
 }
 
 static Binding *
-binding_make(Trace *trace, Storage *storage)
+binding_new(Trace *trace, Storage *storage)
 {
-    Binding *b = trace_find(trace, storage);
-    if (b != NULL) {
-        return b;
-    }
-    b = freelist_new(&free_bindings);
+    Binding *b = freelist_new(&free_bindings);
     if (b == NULL) {
         return NULL;
     }
@@ -81,6 +77,13 @@ binding_make(Trace *trace, Storage *storage)
     }
     trace->bindings = b;
     return b;
+}
+
+static Binding *
+binding_make(Trace *trace, Storage *storage)
+{
+    Binding *b = trace_find(trace, storage);
+    return b != NULL ? b : binding_new(trace, storage);
 }
 
 static void
@@ -414,10 +417,12 @@ trace_new_array(Trace *trace, Node *node, Device *device)
         return NULL;
     }
     a->weak = node->weak;
-    if (trace_bind(trace, a->storage, node, false) != STATUS_OK) {
+    Binding *b = binding_new(trace, a->storage);
+    if (b == NULL) {
         array_release(a);
         return NULL;
     }
+    b->node = node_retain(node);
     trace->recorded++;
     return a;
 }
