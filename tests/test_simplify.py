@@ -91,22 +91,22 @@ EXACT = {
     "over 3": (lambda: X / 3, {"divide": 1}),
     "over half": (lambda: X / 0.5, {"multiply": 1}),
     "one over": (lambda: 1 / X, {"reciprocal": 1}),
-    "twice negative": (lambda: pa.negative(-X), {"copy": 1}),
+    "twice negative": (lambda: pa.negative(-X), {}),
     "plus": (lambda: +X + Y, {"add": 1}),
     "plus negative": (lambda: X + (-Y), {"subtract": 1}),
     "negative plus": (lambda: (-X) + Y, {"subtract": 1}),
     "minus negative": (lambda: X - (-Y), {"add": 1}),
     "negative minus": (lambda: (-X) - Y, {"negative": 1, "subtract": 1}),
-    "minus 0": (lambda: X - 0.0, {"copy": 1}),
+    "minus 0": (lambda: X - 0.0, {}),
     "plus 0": (lambda: X + 0.0, {"add": 1}),
-    "plus -0": (lambda: X + (-0.0), {"copy": 1}),
+    "plus -0": (lambda: X + (-0.0), {}),
     "minus -0": (lambda: X - (-0.0), {"subtract": 1}),
     "times 0": (lambda: X * 0.0, {"multiply": 1}),
     "square": (lambda: X**2 + X * X, {"multiply": 1, "add": 1}),
     "square of negative": (lambda: (-X) ** 2, {"multiply": 1}),
     "sqrt": (lambda: X**0.5, {"sqrt": 1}),
     "power half": (lambda: pa.power(X, 0.5), {"power": 1}),
-    "power 1": (lambda: pa.power(X, 1.0), {"copy": 1}),
+    "power 1": (lambda: pa.power(X, 1.0), {}),
     "product of negatives": (lambda: (-X) * (-Y), {"multiply": 1}),
     "negative product": (lambda: (-X) * Y, {"multiply": 1, "negative": 1}),
     "negative of scaled": (lambda: -(X * S), {"multiply": 1}),
@@ -120,22 +120,22 @@ EXACT = {
     "differences": (lambda: (X - Y) * (Y - X), {"subtract": 2, "multiply": 1}),
     "absolute of negative": (lambda: abs(-X), {"absolute": 1}),
     "absolute twice": (lambda: abs(abs(X)), {"absolute": 1}),
-    "equal branches": (lambda: pa.where(B, X, X), {"copy": 1}),
+    "equal branches": (lambda: pa.where(B, X, X), {}),
     "not": (lambda: pa.where(~B, X, Y), {"where": 1, "invert": 1}),
     "logical not": (lambda: pa.where(pa.logical_not(B), X, Y), {"where": 1}),
-    "not not": (lambda: pa.logical_not(pa.logical_not(B)), {"copy": 1}),
-    "conjugates": (lambda: pa.conj(pa.conj(Z)), {"copy": 1}),
+    "not not": (lambda: pa.logical_not(pa.logical_not(B)), {}),
+    "conjugates": (lambda: pa.conj(pa.conj(Z)), {}),
     "complex": (lambda: Z * S + S * Z, {"multiply": 1, "add": 1}),
-    "casts": (lambda: F.astype("f8").astype("f4"), {"copy": 1}),
+    "casts": (lambda: F.astype("f8").astype("f4"), {}),
     "wide casts": (lambda: F.astype("f8").astype("c16"), {"cast": 1}),
     "narrow casts": (lambda: X.astype("f4").astype("f8"), {"cast": 2}),
     "integers as floats": (lambda: I.astype("f8").astype("i8"), {"cast": 2}),
-    "integers": (lambda: (I * 1 + 0) - 0, {"copy": 1}),
-    "negative integers": (lambda: pa.negative(-I), {"copy": 1}),
+    "integers": (lambda: (I * 1 + 0) - 0, {}),
+    "negative integers": (lambda: pa.negative(-I), {}),
     "integers over 2": (lambda: I / 2, {"cast": 1, "multiply": 1}),
     "single": (lambda: F / 2 + F * 0.5, {"multiply": 1, "add": 1}),
     "copies": (lambda: X.copy().copy() * Y, {"multiply": 1}),
-    "views": (lambda: M.T.T[::-1][::-1] - 0, {"copy": 1}),
+    "views": (lambda: M.T.T[::-1][::-1] - 0, {}),
     "written": (lambda: written_whole() + 1, {"multiply": 1, "add": 1}),
     "same memory": (
         lambda: pa.exp(X.reshape(-1, 4)[:]) * pa.exp(X.reshape(-1, 4)),
@@ -228,6 +228,15 @@ def test_literals_are_folded():
     assert operations(text, "()") == {}
 
 
+def test_choices_by_literals_are_made():
+    def f():
+        return pa.grad(lambda x: pa.sum(pa.power(2.0, x)))(X)
+
+    text, (value,), _ = simplified(f)
+    assert same(value, f())
+    assert not {"where", "equal", "log"} & set(operations(text))
+
+
 def test_empty_arrays():
     e = pa.zeros((0, 3))
     _, (a, b), _ = simplified(lambda: [(e * S - -e) / 2, pa.sum(e * S, axis=0)])
@@ -236,12 +245,19 @@ def test_empty_arrays():
 
 
 def test_results_are_not_the_memory_of_arguments():
-    x = np.ones(5)
+    x = np.ones(20_000)
     a = pa.asarray(x)
-    _, (value, part), _ = simplified(lambda: [a * 1.0, (a * 1.0)[1:3]])
+    kept = []
+
+    def f(t):
+        kept.extend([a - 0.0, (a - 0.0)[1:], a - 0.0])
+        return t
+
+    pa.grad(f)(1.0)
     x[:] = 2
-    assert same(value, np.ones(5))
-    assert same(part, np.ones(2))
+    kept[0][:] = 3
+    assert same(kept[1], np.ones(19_999))
+    assert same(kept[2], np.ones(20_000))
 
 
 def test_work_of_the_host_is_not_merged():
@@ -509,6 +525,16 @@ def test_overflow_of_a_moved_sum_is_guarded():
     _, (safe,), guards = simplified(f, rounding="fast", hoist=False)
     assert guards.size == 0
     np.testing.assert_allclose(safe, 6.4 * np.array([1e300, 1e299]), rtol=1e-12)
+
+
+def test_plans_fall_back_where_a_guard_fails():
+    big = pa.asarray(np.full(64, 1e308))
+    f = pa.grad(lambda t: pa.sum(big * t[0] * t[1]))
+    for _ in range(2):
+        found = f(np.array([1e-10, 1e-9]))
+        np.testing.assert_allclose(found, [6.4e300, 6.4e299], rtol=1e-12)
+    usual = f(np.array([1e-308, 1e-300]))
+    np.testing.assert_allclose(usual, [6.4e9, 64.0], rtol=1e-12)
 
 
 def test_infinite_factor_of_rows_not_selected_is_guarded():

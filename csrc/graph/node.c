@@ -244,6 +244,9 @@ node_uniform(const Node *node, double *value)
     }
     const char *data = array_data(node->value);
     switch (node->dtype) {
+    case DT_bool:
+        *value = *data != 0;
+        return true;
     case DT_f64:
         memcpy(value, data, sizeof *value);
         return true;

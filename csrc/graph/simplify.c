@@ -197,36 +197,7 @@ simplify_again(Simplifier *s, Node *node, Node *const *in)
     return simplify_op(s, node->op, in, node->nin, node->params, node->nparams, &spec);
 }
 
-/* ---- results ---- */
-
-/* Leaves, and views of them, are memory of somebody else. */
-static bool
-is_leaf_memory(Node *node)
-{
-    while (node->op == OP_view && !node_has_value(node)) {
-        node = node->inputs[0];
-    }
-    return inputs_of(node) == 0;
-}
-
-static Status
-own_results(Simplifier *s, Node *const *targets, int64_t count, Node **out)
-{
-    for (int64_t i = 0; i < count; i++) {
-        if (out[i] == targets[i] || !is_leaf_memory(out[i]) || is_leaf_memory(targets[i])) {
-            continue;
-        }
-        Spec spec;
-        node_spec(targets[i], &spec);
-        node_set_origin(targets[i]);
-        out[i] = simplify_plain(s, OP_copy, &out[i], 1, NULL, 0, &spec);
-        node_set_origin(NULL);
-        if (out[i] == NULL) {
-            return STATUS_ERROR;
-        }
-    }
-    return STATUS_OK;
-}
+/* ---- all passes ---- */
 
 static Status
 run_passes(Simplifier *s, Node **out, int64_t count)
@@ -276,7 +247,6 @@ simplify(Node *const *targets, int64_t count, SimplifyOptions options, Node **ou
     memcpy(out, targets, (size_t)count * sizeof(Node *));
     Status status = run_passes(&s, out, count);
     if (status == STATUS_OK) {
-        status = own_results(&s, targets, count, out);
         merge_guards(guards);
     }
     hash_fini(&s.table);

@@ -23,10 +23,10 @@ typedef VEC(Node *) GuardNodes;
 SimplifyOptions simplify_options(void);
 
 /*
- * out[i] gives what targets[i] gives, with its shape and dtype (NULL: NULL). Nodes that have a value are
- * leaves and stay themselves; of constants, passes look at literals only. A result that was
- * computed stays computed: it never becomes the memory of a leaf. The nodes belong to the
- * arena (graph/build.h). `out` is no alias of `targets`.
+ * out[i] gives what targets[i] gives, with its shape and dtype (NULL: NULL). Nodes that have a
+ * value are leaves and stay themselves; of constants, passes look at literals only. A result may
+ * become a leaf or a view of one, and two may become one: whoever computes them gives each its
+ * memory. The nodes belong to the arena (graph/build.h). `out` is no alias of `targets`.
  *
  * `guards`, empty before, gets the nodes whose elements must all be zero or normal numbers; if
  * one is infinite, NaN or subnormal, simplify again without `hoist` and compute with that.
