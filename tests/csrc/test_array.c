@@ -307,6 +307,23 @@ test_virtual(void)
     array_release(NULL);
 }
 
+/* Memory moves from one storage to another, also where it lies in the header. */
+static void
+test_hand_over(void)
+{
+    for (size_t size = 8; size <= 64; size += 8) {
+        Storage *from = storage_new_zeroed(&host, size), *to = storage_new_virtual(&host, size);
+        memset(from->data, 7, size);
+        storage_hand_over(from, to);
+        CHECK(from->data == NULL && to->data != NULL && !storage_is_virtual(to));
+        storage_release(from);
+        for (size_t i = 0; i < size; i++) {
+            CHECK(to->data[i] == 7);
+        }
+        storage_release(to);
+    }
+}
+
 int
 main(void)
 {
@@ -318,6 +335,7 @@ main(void)
     test_failing_memory();
     test_overlap();
     test_views();
+    test_hand_over();
     CHECK(array_live() == 0 && storage_live() == 0);
     array_trim();
     CHECK(mem_stats().blocks_live == 0);
