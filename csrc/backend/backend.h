@@ -6,6 +6,7 @@
 #ifndef PYARR_BACKEND_BACKEND_H
 #define PYARR_BACKEND_BACKEND_H
 
+#include "backend/tile.h"
 #include "ops/ops.h"
 
 #define CALL_MAX_INPUTS 34

@@ -22,6 +22,9 @@ static Status
 mark_ready(Builder *b, int32_t at)
 {
     const Node *node = b->g->nodes[at];
+    if (b->stage_of[at] >= 0) {
+        return STATUS_OK; /* its stage computes it */
+    }
     if (builder_is_free(node)) {
         return vec_push(&b->free_nodes, at);
     }
@@ -377,8 +380,11 @@ builder_schedule(Builder *b)
     }
     for (;;) {
         Status status;
+        int32_t stage;
         if (b->free_nodes.size > 0) {
             status = builder_alias(b, vec_pop(&b->free_nodes));
+        } else if ((stage = builder_ready_stage(b)) >= 0) {
+            status = builder_stage(b, stage);
         } else if (b->library.size > 0) {
             const int32_t at = first_library(b);
             status = b->done[at] ? STATUS_OK : builder_primitive(b, at);

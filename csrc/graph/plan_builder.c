@@ -275,9 +275,8 @@ builder_primitive(Builder *b, int32_t at)
     return builder_done(b, at);
 }
 
-/* A step that copies the value into fresh memory. */
-static int32_t
-copy_value(Builder *b, int32_t from)
+int32_t
+builder_copy(Builder *b, int32_t from)
 {
     const PlanValue v = b->values.data[from];
     PlanStep none;
@@ -328,7 +327,7 @@ builder_alias(Builder *b, int32_t at)
     if (node->op == OP_view) {
         int32_t view = view_value(b, value, node->params);
         if (view == -1) {
-            const int32_t dense = copy_value(b, value);
+            const int32_t dense = builder_copy(b, value);
             view = dense < 0 ? -2 : view_value(b, dense, node->params);
         }
         if (view < 0) {
@@ -416,7 +415,7 @@ add_result(Builder *b, int32_t number, int32_t value)
     const PlanMemory *m = &b->memory.data[v->memory];
     if (m->kind != MEMORY_TEMPORARY || v->offset != 0 || !is_contiguous(v) ||
         v->size * dtype_size(v->dtype) != m->size) {
-        value = copy_value(b, value);
+        value = builder_copy(b, value);
         if (value < 0) {
             return STATUS_ERROR;
         }
@@ -490,7 +489,9 @@ builder_fini(Builder *b)
     }
     for (int64_t i = 0; i < b->steps.size; i++) {
         device_cpu()->release(device_cpu(), b->steps.data[i].prepared);
+        stage_free(b->steps.data[i].stage);
     }
+    builder_stages_fini(b);
     hash_fini(&b->key_places);
     vec_fini(&b->values);
     vec_fini(&b->memory);
@@ -517,6 +518,9 @@ plan_build(const PlanKey *key, Node *const *targets, int64_t count, Node *const 
     Status status = plan_graph_init(&g, targets, count, guards, nguards);
     if (status == STATUS_OK) {
         status = builder_init(&b, key);
+    }
+    if (status == STATUS_OK) {
+        status = builder_stages(&b);
     }
     if (status == STATUS_OK) {
         status = builder_schedule(&b);

@@ -16,6 +16,8 @@ typedef struct Builder {
     int32_t *first_reader; /* node i is read by readers[first_reader[i]] ... */
     int32_t *readers;
     int32_t *stage_of;     /* -1: in none */
+    Stage **stages;        /* NULL: dissolved, or a step already */
+    int32_t nstages;
     int32_t *member;       /* number in the group that is being formed, + 1 */
     bool *done;
     VEC(PlanValue) values;
@@ -36,6 +38,15 @@ int32_t builder_new_value(Builder *b, int32_t at);
 Status builder_alias(Builder *b, int32_t at);
 /* A step that calls the primitive. */
 Status builder_primitive(Builder *b, int32_t at);
+
+/* A step that copies the value into fresh memory; the copy's value, -1 on failure. */
+int32_t builder_copy(Builder *b, int32_t from);
+
+/* Stages (plan_stage.c): find them; the next one whose inputs are there, or -1; its step. */
+Status builder_stages(Builder *b);
+void builder_stages_fini(Builder *b);
+int32_t builder_ready_stage(const Builder *b);
+Status builder_stage(Builder *b, int32_t number);
 
 /* Writing a step: open, make values, note reads, close. */
 Status builder_open(Builder *b, PlanStep *step);

@@ -43,6 +43,7 @@ plan_release(Plan *plan)
     }
     for (int32_t i = 0; i < plan->nsteps; i++) {
         device_cpu()->release(device_cpu(), plan->steps[i].prepared);
+        stage_free(plan->steps[i].stage);
     }
     for (int64_t i = 0; i < plan->blocks.size; i++) {
         mem_free(plan->blocks.data[i], plan->block_sizes.data[i]);

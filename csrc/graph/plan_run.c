@@ -53,6 +53,9 @@ run_program(const PlanRun *run, const PlanStep *step)
     for (int i = 0; i < step->nout; i++) {
         out[i] = address(run, step->out[i]);
     }
+    if (step->kind == STEP_STAGE) {
+        return stage_run(step->stage, at, out);
+    }
     return device_cpu()->run_prepared(device_cpu(), step->prepared, at, out, out + step->nplain);
 }
 
@@ -88,6 +91,7 @@ run_kind(const PlanRun *run, const PlanStep *step)
 {
     switch ((StepKind)step->kind) {
     case STEP_PROGRAM:
+    case STEP_STAGE:
         return run_program(run, step);
     case STEP_PRIMITIVE:
         return run_primitive(run, step);

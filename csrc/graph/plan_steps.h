@@ -6,6 +6,7 @@
 #include "base/vec.h"
 #include "graph/plan_graph.h"
 #include "graph/plan_key.h"
+#include "graph/stage.h"
 
 typedef enum MemoryKind {
     MEMORY_ARGUMENT,  /* given at the run: the node at a place of the key's order */
@@ -35,6 +36,7 @@ typedef struct PlanValue {
 typedef enum StepKind {
     STEP_PROGRAM,
     STEP_PRIMITIVE,
+    STEP_STAGE,
     STEP_ELEMENT /* assign or assign_add of one float64, in place: what gradients by x[k] are */
 } StepKind;
 
@@ -48,6 +50,7 @@ typedef struct PlanStep {
     int32_t nparams;
     const int64_t *params;
     struct Prepared *prepared; /* of a program */
+    Stage *stage;
     int32_t nnew;         /* blocks that this step begins */
     const int32_t *new_memory;
     int32_t nfree;        /* and those that nobody reads after it */

@@ -2,6 +2,7 @@
 #include "python/object.h"
 
 #include "graph/plan.h"
+#include "graph/stage.h"
 
 static PyObject *
 cache_info(PyObject *module, PyObject *unused)
@@ -31,6 +32,14 @@ cache_equal_hashes(PyObject *module, PyObject *on)
     Py_RETURN_NONE;
 }
 
+static PyObject *
+count_stage_runs(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return PyLong_FromLongLong((long long)stage_runs());
+}
+
 static PyMethodDef functions[] = {
     {"plan_cache_info", cache_info, METH_NOARGS,
      "plan_cache_info()\n--\n\nWhat the cache of plans holds and how it was used.\n\n"
@@ -40,6 +49,8 @@ static PyMethodDef functions[] = {
      "plan_cache_clear()\n--\n\nForget all plans, and the counts of their use.\n"},
     {"plan_cache_equal_hashes", cache_equal_hashes, METH_O,
      "plan_cache_equal_hashes(on)\n--\n\nFor tests: let all keys have one hash."},
+    {"_stage_runs", count_stage_runs, METH_NOARGS,
+     "_stage_runs()\n--\n\nStages of plans that were run since the start."},
     {NULL, NULL, 0, NULL}};
 
 int

@@ -1,0 +1,421 @@
+/* backend/cpu/kernels/tile.c -- the loops of tile.h.
+ *
+ * variants: see below. Vectors are 64 bytes whatever the instruction set, so that the order of
+ * sums does not depend on it; the register blocks follow the number of registers. */
+/* variants: T=f32,f64 ISA */
+#include "backend/cpu/kernels/tile.h"
+
+#include <string.h>
+
+/* Contractions may use one rounding for a product and its sum, as BLAS does. */
+#if defined(__clang__)
+#pragma clang fp contract(fast)
+#elif defined(__GNUC__)
+#pragma GCC optimize("fp-contract=fast")
+/* all functions that pass vectors are inlined */
+#pragma GCC diagnostic ignored "-Wpsabi"
+#endif
+
+#define TYPE_f32 float
+#define TYPE_f64 double
+#define JOIN_(a, b) a##b
+#define JOIN(a, b) JOIN_(a, b)
+typedef JOIN(TYPE_, T) E;
+
+enum { VL = 64 / sizeof(E) };
+typedef E Vec __attribute__((vector_size(64)));
+typedef E VecUnaligned __attribute__((vector_size(64), aligned(sizeof(E)), may_alias));
+
+#define INLINE static inline __attribute__((always_inline))
+#if defined(__AVX512F__)
+enum { MAP_I = 10, MAP_V = 2, OUTER_I = 5, OUTER_J = 5 };
+#else
+enum { MAP_I = 5, MAP_V = 1, OUTER_I = 2, OUTER_J = 2 };
+#endif
+
+INLINE Vec
+load(const E *p)
+{
+    return *(const Vec *)p;
+}
+
+INLINE Vec
+load_unaligned(const void *p)
+{
+    return *(const VecUnaligned *)p;
+}
+
+/* ---- sums of lanes: lane k of the result is the sum of the lanes of v[k] ---- */
+
+#define IS_f32 0
+#define IS_f64 1
+#if JOIN(IS_, T)
+#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
+INLINE Vec
+fold_lanes(const Vec *v)
+{
+    Vec pairs[4], fours[2];
+    for (int k = 0; k < 4; k++) {
+        const Vec a = v[2 * k], b = v[2 * k + 1];
+        pairs[k] = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +
+                   SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+    }
+    for (int k = 0; k < 2; k++) {
+        const Vec a = pairs[2 * k], b = pairs[2 * k + 1];
+        fours[k] = SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13) +
+                   SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+    }
+    return SHUFFLE(fours[0], fours[1], 0, 1, 2, 3, 8, 9, 10, 11) +
+           SHUFFLE(fours[0], fours[1], 4, 5, 6, 7, 12, 13, 14, 15);
+}
+
+/* An 8 x 8 block: to[j][r] = from[r][j]. */
+INLINE void
+transpose_block(E *to, int64_t to_step, const char *from, int64_t from_stride)
+{
+    Vec v[8], w[8];
+    for (int r = 0; r < 8; r++) {
+        v[r] = load_unaligned(from + r * from_stride);
+    }
+    for (int k = 0; k < 4; k++) {
+        w[2 * k] = SHUFFLE(v[2 * k], v[2 * k + 1], 0, 8, 2, 10, 4, 12, 6, 14);
+        w[2 * k + 1] = SHUFFLE(v[2 * k], v[2 * k + 1], 1, 9, 3, 11, 5, 13, 7, 15);
+    }
+    for (int k = 0; k < 2; k++) {
+        for (int odd = 0; odd < 2; odd++) {
+            const Vec a = w[4 * k + odd], b = w[4 * k + 2 + odd];
+            v[4 * k + odd] = SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13);
+            v[4 * k + 2 + odd] = SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        }
+    }
+    for (int k = 0; k < 4; k++) {
+        const Vec low = SHUFFLE(v[k], v[4 + k], 0, 1, 2, 3, 8, 9, 10, 11);
+        const Vec high = SHUFFLE(v[k], v[4 + k], 4, 5, 6, 7, 12, 13, 14, 15);
+        *(VecUnaligned *)(to + k * to_step) = low;
+        *(VecUnaligned *)(to + (4 + k) * to_step) = high;
+    }
+}
+enum { BLOCK = 8 };
+#else
+INLINE Vec
+fold_lanes(const Vec *v)
+{
+    Vec out;
+    for (int k = 0; k < VL; k++) {
+        E a[VL];
+        memcpy(a, &v[k], sizeof a);
+        for (int w = VL / 2; w > 0; w /= 2) {
+            for (int i = 0; i < w; i++) {
+                a[i] += a[i + w];
+            }
+        }
+        out[k] = a[0];
+    }
+    return out;
+}
+
+INLINE void
+transpose_block(E *to, int64_t to_step, const char *from, int64_t from_stride)
+{
+    for (int r = 0; r < 8; r++) {
+        for (int j = 0; j < 8; j++) {
+            to[j * to_step + r] = ((const E *)(from + r * from_stride))[j];
+        }
+    }
+}
+enum { BLOCK = 8 };
+#endif
+
+/* ---- loading and storing ---- */
+
+static void
+tile_load(void *to, int64_t lanes, const char *from, int64_t row_stride, int64_t stride, int64_t n,
+          int64_t count)
+{
+    E *const out = to;
+    if (row_stride == (int64_t)sizeof(E)) {
+        for (int64_t e = 0; e < count; e++) {
+            memcpy(out + e * lanes, from + e * stride, (size_t)n * sizeof(E));
+        }
+        return;
+    }
+    const bool blocks = stride == (int64_t)sizeof(E);
+    const int64_t rows = blocks ? n - n % BLOCK : 0, whole = blocks ? count - count % BLOCK : 0;
+    for (int64_t r = 0; r < rows; r += BLOCK) {
+        for (int64_t e = 0; e < whole; e += BLOCK) {
+            transpose_block(out + e * lanes + r, lanes,
+                            from + r * row_stride + e * (int64_t)sizeof(E), row_stride);
+        }
+    }
+    for (int64_t e = 0; e < count; e++) {
+        for (int64_t r = e < whole ? rows : 0; r < n; r++) {
+            memcpy(out + e * lanes + r, from + r * row_stride + e * stride, sizeof(E));
+        }
+    }
+}
+
+static void
+tile_store(char *to, int64_t row_stride, const void *from, int64_t lanes, int64_t n, int64_t count)
+{
+    const E *const in = from;
+    if (count == 1 && row_stride == (int64_t)sizeof(E)) {
+        memcpy(to, from, (size_t)n * sizeof(E));
+        return;
+    }
+    const int64_t rows = n - n % BLOCK, whole = count - count % BLOCK;
+    for (int64_t r = 0; r < rows; r += BLOCK) {
+        for (int64_t e = 0; e < whole; e += BLOCK) {
+            transpose_block((E *)(to + r * row_stride) + e, row_stride / (int64_t)sizeof(E),
+                            (const char *)(in + e * lanes + r), lanes * (int64_t)sizeof(E));
+        }
+    }
+    for (int64_t e = 0; e < count; e++) {
+        for (int64_t r = e < whole ? rows : 0; r < n; r++) {
+            memcpy(to + r * row_stride + e * (int64_t)sizeof(E), in + e * lanes + r, sizeof(E));
+        }
+    }
+}
+
+/* ---- rows in lanes ---- */
+
+INLINE void
+map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const E *in,
+          int64_t in_step)
+{
+    Vec sum[MAP_I][MAP_V];
+    for (int i = 0; i < ni; i++) {
+        for (int v = 0; v < MAP_V; v++) {
+            sum[i][v] = (Vec){0};
+        }
+    }
+    for (int64_t j = 0; j < nj; j++) {
+        Vec x[MAP_V];
+        for (int v = 0; v < MAP_V; v++) {
+            x[v] = load(in + j * in_step + v * VL);
+        }
+        for (int i = 0; i < ni; i++) {
+            const E w = a[i * nj + j];
+            for (int v = 0; v < MAP_V; v++) {
+                sum[i][v] += x[v] * w;
+            }
+        }
+    }
+    for (int i = 0; i < ni; i++) {
+        for (int v = 0; v < MAP_V; v++) {
+            *(Vec *)(out + i * out_step + v * VL) = sum[i][v];
+        }
+    }
+}
+
+static void
+tile_map(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj, const void *in,
+         int64_t in_step, int64_t n)
+{
+    for (int64_t r = 0; r < n; r += MAP_V * VL) {
+        for (int64_t i = 0; i < ni;) {
+            E *const to = (E *)out + i * out_step + r;
+            const E *const w = (const E *)a + i * nj, *const x = (const E *)in + r;
+            switch (ni - i) {
+#define CASE(k)                                                                                    \
+    case k:                                                                                        \
+        map_block(k, to, out_step, w, nj, x, in_step);                                             \
+        i += k;                                                                                    \
+        break;
+                CASE(1)
+                CASE(2)
+                CASE(3)
+                CASE(4)
+#if defined(__AVX512F__)
+                CASE(5)
+                CASE(6)
+                CASE(7)
+                CASE(8)
+                CASE(9)
+#endif
+#undef CASE
+            default:
+                map_block(MAP_I, to, out_step, w, nj, x, in_step);
+                i += MAP_I;
+            }
+        }
+    }
+}
+
+INLINE void
+outer_block(const int ni, const int nj, E *sum, int64_t sum_step, const E *p, int64_t p_step,
+            const E *q, int64_t q_step, int64_t n)
+{
+    enum { ROOM = (OUTER_I * OUTER_J + VL - 1) / VL * VL };
+    Vec sums[ROOM];
+    for (int k = 0; k < ROOM; k++) {
+        sums[k] = (Vec){0};
+    }
+    for (int64_t r = 0; r < n; r += VL) {
+        Vec y[OUTER_J];
+        for (int j = 0; j < nj; j++) {
+            y[j] = load(q + j * q_step + r);
+        }
+        for (int i = 0; i < ni; i++) {
+            const Vec x = load(p + i * p_step + r);
+            for (int j = 0; j < nj; j++) {
+                sums[i * nj + j] += x * y[j];
+            }
+        }
+    }
+    E folded[ROOM];
+    for (int k = 0; k < ni * nj; k += VL) {
+        const Vec f = fold_lanes(sums + k);
+        memcpy(folded + k, &f, sizeof f);
+    }
+    for (int i = 0; i < ni; i++) {
+        for (int j = 0; j < nj; j++) {
+            sum[i * sum_step + j] += folded[i * nj + j];
+        }
+    }
+}
+
+INLINE void
+outer_rows(const int ni, E *sum, const E *p, int64_t p_step, const E *q, int64_t q_step,
+           int64_t nj, int64_t n)
+{
+    for (int64_t j = 0; j < nj;) {
+        switch (nj - j) {
+#define CASE(k)                                                                                    \
+    case k:                                                                                        \
+        outer_block(ni, k, sum + j, nj, p, p_step, q + j * q_step, q_step, n);                     \
+        j += k;                                                                                    \
+        break;
+            CASE(1)
+#if defined(__AVX512F__)
+            CASE(2)
+            CASE(3)
+            CASE(4)
+#endif
+#undef CASE
+        default:
+            outer_block(ni, OUTER_J, sum + j, nj, p, p_step, q + j * q_step, q_step, n);
+            j += OUTER_J;
+        }
+    }
+}
+
+static void
+tile_outer(void *sum, const void *p, int64_t p_step, int64_t ni, const void *q, int64_t q_step,
+           int64_t nj, int64_t n)
+{
+    for (int64_t i = 0; i < ni;) {
+        E *const to = (E *)sum + i * nj;
+        const E *const x = (const E *)p + i * p_step;
+        switch (ni - i) {
+#define CASE(k)                                                                                    \
+    case k:                                                                                        \
+        outer_rows(k, to, x, p_step, q, q_step, nj, n);                                            \
+        i += k;                                                                                    \
+        break;
+            CASE(1)
+#if defined(__AVX512F__)
+            CASE(2)
+            CASE(3)
+            CASE(4)
+#endif
+#undef CASE
+        default:
+            outer_rows(OUTER_I, to, x, p_step, q, q_step, nj, n);
+            i += OUTER_I;
+        }
+    }
+}
+
+/* ---- rows where they lie ---- */
+
+static void
+row_map_one(E *out, const E *a, int64_t nj, const char *x, int64_t row_stride, int64_t n)
+{
+    const int64_t whole = nj - nj % VL;
+    for (int64_t r = 0; r < n; r += VL) {
+        const char *row[VL];
+        Vec sums[VL];
+        for (int k = 0; k < VL; k++) {
+            row[k] = x + (r + k < n ? r + k : n - 1) * row_stride;
+            sums[k] = (Vec){0};
+        }
+        for (int64_t j = 0; j < whole; j += VL) {
+            const Vec w = load_unaligned(a + j);
+            for (int k = 0; k < VL; k++) {
+                sums[k] += load_unaligned(row[k] + j * (int64_t)sizeof(E)) * w;
+            }
+        }
+        Vec sum = fold_lanes(sums);
+        for (int64_t j = whole; j < nj; j++) {
+            Vec column;
+            for (int k = 0; k < VL; k++) {
+                column[k] = ((const E *)row[k])[j];
+            }
+            sum += column * a[j];
+        }
+        *(Vec *)(out + r) = sum;
+    }
+}
+
+static void
+tile_row_map(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj, const char *x,
+             int64_t row_stride, int64_t n)
+{
+    for (int64_t i = 0; i < ni; i++) {
+        row_map_one((E *)out + i * out_step, (const E *)a + i * nj, nj, x, row_stride, n);
+    }
+}
+
+INLINE void
+row_outer_block(const int vectors, E *sum, const E *p, const char *x, int64_t row_stride,
+                int64_t n)
+{
+    Vec sums[2][4];
+    for (int v = 0; v < vectors; v++) {
+        sums[0][v] = sums[1][v] = (Vec){0};
+    }
+    const int64_t even = n - n % 2;
+    for (int64_t r = 0; r < even; r += 2) {
+        for (int v = 0; v < vectors; v++) {
+            sums[0][v] += load_unaligned(x + r * row_stride + v * 64) * p[r];
+            sums[1][v] += load_unaligned(x + (r + 1) * row_stride + v * 64) * p[r + 1];
+        }
+    }
+    for (int v = 0; v < vectors; v++) {
+        if (even < n) {
+            sums[0][v] += load_unaligned(x + even * row_stride + v * 64) * p[even];
+        }
+        const Vec total = load_unaligned(sum + v * VL) + (sums[0][v] + sums[1][v]);
+        *(VecUnaligned *)(sum + v * VL) = total;
+    }
+}
+
+static void
+tile_row_outer(void *sum, const void *p, int64_t p_step, int64_t ni, const char *x,
+               int64_t row_stride, int64_t nj, int64_t n)
+{
+    for (int64_t i = 0; i < ni; i++) {
+        E *const to = (E *)sum + i * nj;
+        const E *const weights = (const E *)p + i * p_step;
+        int64_t j = 0;
+        for (; j + 4 * VL <= nj; j += 4 * VL) {
+            row_outer_block(4, to + j, weights, x + j * (int64_t)sizeof(E), row_stride, n);
+        }
+        for (; j + VL <= nj; j += VL) {
+            row_outer_block(1, to + j, weights, x + j * (int64_t)sizeof(E), row_stride, n);
+        }
+        for (; j < nj; j++) {
+            E total = 0;
+            for (int64_t r = 0; r < n; r++) {
+                total += ((const E *)(x + r * row_stride))[j] * weights[r];
+            }
+            to[j] += total;
+        }
+    }
+}
+
+#define TABLE_(dtype, isa) kernel_tile_##dtype##_##isa
+#define TABLE(dtype, isa) TABLE_(dtype, isa)
+extern const TileKernels TABLE(T, ISA);
+const TileKernels TABLE(T, ISA) = {tile_load,  tile_store,   tile_map,
+                                   tile_outer, tile_row_map, tile_row_outer};

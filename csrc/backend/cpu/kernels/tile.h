@@ -1,0 +1,38 @@
+/* backend/cpu/kernels/tile.h -- loops over the lanes of a tile: transposing and contracting.
+ *
+ * A buffer is [inner element][lane]; `lanes` is the distance of inner elements. Lanes come in
+ * multiples of TILE_UNIT, rows beyond `n` up to there may be read and written. */
+#ifndef PYARR_BACKEND_CPU_KERNELS_TILE_H
+#define PYARR_BACKEND_CPU_KERNELS_TILE_H
+
+#include "array/dtype.h"
+
+#include <stdint.h>
+
+enum { TILE_UNIT = 32 };
+
+typedef struct TileKernels {
+    /* to[e][r] = element e of row r; strides in bytes */
+    void (*load)(void *to, int64_t lanes, const char *from, int64_t row_stride, int64_t stride,
+                 int64_t n, int64_t count);
+    /* row r, element e of C-contiguous rows = from[e][r]; row_stride in bytes */
+    void (*store)(char *to, int64_t row_stride, const void *from, int64_t lanes, int64_t n,
+                  int64_t count);
+    /* out[i][r] = sum_j a[i * nj + j] in[j][r] */
+    void (*map)(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj,
+                const void *in, int64_t in_step, int64_t n);
+    /* sum[i * nj + j] += sum_r p[i][r] q[j][r]; lanes from n to the unit must be zero */
+    void (*outer)(void *sum, const void *p, int64_t p_step, int64_t ni, const void *q,
+                  int64_t q_step, int64_t nj, int64_t n);
+    /* out[i][r] = sum_j a[i * nj + j] x[r][j]; x has rows of contiguous elements */
+    void (*row_map)(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj,
+                    const char *x, int64_t row_stride, int64_t n);
+    /* sum[i * nj + j] += sum_r p[i][r] x[r][j] */
+    void (*row_outer)(void *sum, const void *p, int64_t p_step, int64_t ni, const char *x,
+                      int64_t row_stride, int64_t nj, int64_t n);
+} TileKernels;
+
+/* For f32 and f64; else only load and store, by size of the element. */
+const TileKernels *cpu_tile_kernels(DType dtype);
+
+#endif

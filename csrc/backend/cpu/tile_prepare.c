@@ -1,0 +1,414 @@
+/* backend/cpu/tile_prepare.c -- planning how a stage's program runs: memory, lanes, chunks.
+ *
+ * Buffers whose values are dead give their memory to later ones. The lanes of a tile follow
+ * from the bytes that a row needs, so that buffers stay in the second-level cache. All of it
+ * depends on shapes alone. */
+#include "backend/cpu/tile.h"
+
+#include "backend/cpu/cpu.h"
+#include "base/mem.h"
+
+#include <string.h>
+
+enum {
+    TILE_BYTES = 512 * 1024,       /* of buffers, where the lanes can be chosen */
+    TILE_BYTES_MAX = 1536 * 1024,  /* at the fewest lanes */
+    ROW_TILE_BYTES = 64 * 1024,    /* of rows that are read twice where they lie */
+    SUMS_BYTES = 2 * 1024 * 1024,
+    CHUNKS = 64,
+    LANE_UNIT = 2,                 /* bytes; times the fewest lanes it aligns buffers */
+    ALONE_WORK = 1 << 15           /* elements of all steps that one thread had better do */
+};
+
+ReduceOp
+tile_reduce_op(OpCode op)
+{
+    return op == OP_reduce_max   ? REDUCE_MAX
+           : op == OP_reduce_min ? REDUCE_MIN
+           : op == OP_prod       ? REDUCE_PROD
+                                 : REDUCE_SUM;
+}
+
+bool
+backend_cpu_tile_fits(int64_t inner)
+{
+    return inner <= TILE_BYTES_MAX / 2 / (TILE_UNIT * 8);
+}
+
+const TileKernels *
+cpu_tile_kernels(DType dtype)
+{
+#define X(isa) extern const TileKernels kernel_tile_f32_##isa, kernel_tile_f64_##isa;
+    ISA_EACH(X)
+#undef X
+    static const struct {
+        const char *isa;
+        const TileKernels *f32, *f64;
+    } sets[] = {
+#define X(isa) {#isa, &kernel_tile_f32_##isa, &kernel_tile_f64_##isa},
+        ISA_EACH(X)
+#undef X
+    };
+    const int size = dtype_size(dtype);
+    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
+        if (strcmp(sets[i].isa, cpu_isa()) == 0) {
+            return size == 8 ? sets[i].f64 : size == 4 ? sets[i].f32 : NULL;
+        }
+    }
+    return NULL;
+}
+
+/* ---- memory of buffers ---- */
+
+typedef struct Life {
+    int first, last; /* steps */
+    int64_t bytes;   /* a lane */
+    int owner;       /* the buffer whose memory it has */
+} Life;
+
+static void
+note_use(Life *life, int step)
+{
+    life->first = life->first < 0 ? step : life->first;
+    life->last = step;
+}
+
+static void
+find_lives(const TileProgram *p, Life *lives)
+{
+    for (int b = 0; b < p->nbuffers; b++) {
+        const TileBuffer *buffer = &p->buffers[b];
+        const int64_t bytes = buffer->count * dtype_size(buffer->dtype);
+        lives[b] = (Life){-1, -1, tile_round(bytes, LANE_UNIT), b};
+    }
+    for (int s = 0; s < p->nsteps; s++) {
+        const TileStep *step = &p->steps[s];
+        for (int i = 0; i < step->nin + step->nout; i++) {
+            const TileRef *ref = i < step->nin ? &step->in[i] : &step->out[i - step->nin];
+            if (!ref->is_view) {
+                note_use(&lives[ref->at], s);
+            }
+        }
+    }
+}
+
+static bool
+same_walk(const TileRef *a, const TileRef *b, int ndim)
+{
+    return a->offset == b->offset &&
+           memcmp(a->strides, b->strides, (size_t)ndim * sizeof(int64_t)) == 0;
+}
+
+/* May the new value of `out` lie where that of input i lay? It dies here, and the step walks
+ * over both in one way. */
+static bool
+can_take_over(const TileProgram *p, const Life *lives, int s, const TileRef *out, int i)
+{
+    const TileStep *step = &p->steps[s];
+    const TileRef *in = &step->in[i];
+    if (in->is_view || p->buffers[in->at].lasts || lives[in->at].last != s ||
+        lives[in->at].bytes != lives[out->at].bytes ||
+        dtype_size(p->buffers[in->at].dtype) != dtype_size(p->buffers[out->at].dtype)) {
+        return false;
+    }
+    for (int k = 0; k < step->nin; k++) {
+        if (!step->in[k].is_view && lives[step->in[k].at].owner == lives[in->at].owner &&
+            !same_walk(&step->in[k], out, step->ndim)) {
+            return false;
+        }
+    }
+    for (int o = 0; o < step->nout; o++) { /* nobody else took it */
+        if (step->out[o].at != out->at &&
+            lives[step->out[o].at].owner == lives[in->at].owner) {
+            return false;
+        }
+    }
+    return true;
+}
+
+/* Values that blocks compute in place. */
+static void
+take_over(const TileProgram *p, Life *lives)
+{
+    for (int s = 0; s < p->nsteps; s++) {
+        const TileStep *step = &p->steps[s];
+        for (int o = 0; step->kind == TILE_BLOCK && o < step->nout; o++) {
+            const TileRef *out = &step->out[o];
+            if (p->buffers[out->at].lasts || lives[out->at].first != s) {
+                continue;
+            }
+            for (int i = 0; i < step->nin; i++) {
+                if (can_take_over(p, lives, s, out, i)) {
+                    const int owner = lives[step->in[i].at].owner;
+                    lives[out->at].owner = owner;
+                    lives[owner].last = lives[out->at].last;
+                    break;
+                }
+            }
+        }
+    }
+}
+
+/* Places of buffers in bytes a lane: each at the lowest place free through its life. */
+static int64_t
+place_buffers(const TileProgram *p, Life *lives, int64_t *places)
+{
+    int64_t total = 0;
+    for (int b = 0; b < p->nbuffers; b++) {
+        Life *life = &lives[b];
+        if (life->owner != b) {
+            continue;
+        }
+        int64_t at = 0;
+        bool moved = true;
+        while (moved) {
+            moved = false;
+            for (int other = 0; other < b; other++) {
+                const Life *l = &lives[other];
+                const bool meet = p->buffers[b].lasts || p->buffers[other].lasts ||
+                                  (l->first <= life->last && life->first <= l->last);
+                if (l->owner == other && meet && at < places[other] + l->bytes &&
+                    places[other] < at + life->bytes) {
+                    at = places[other] + l->bytes;
+                    moved = true;
+                }
+            }
+        }
+        places[b] = at;
+        total = places[b] + life->bytes > total ? places[b] + life->bytes : total;
+    }
+    for (int b = 0; b < p->nbuffers; b++) {
+        if (lives[b].owner != b) {
+            places[b] = places[lives[b].owner];
+        }
+    }
+    return total;
+}
+
+/* ---- lanes and chunks ---- */
+
+/* Bytes of a row that contractions read where they lie. */
+static int64_t
+row_bytes(const TileProgram *p)
+{
+    int64_t bytes = 0;
+    for (int s = 0; s < p->nsteps; s++) {
+        const TileStep *step = &p->steps[s];
+        if (step->kind == TILE_ROW_MAP || step->kind == TILE_ROW_OUTER) {
+            const TileRef *rows = &step->in[step->kind == TILE_ROW_MAP ? 0 : 1];
+            bytes += step->nj * dtype_size(p->views[rows->at].dtype);
+        }
+    }
+    return bytes;
+}
+
+static void
+choose_lanes(TileCode *code, int64_t lane_bytes)
+{
+    const TileProgram *p = code->program;
+    const int64_t direct = row_bytes(p);
+    code->lanes = TILE_MAX_LANES;
+    while (code->lanes > TILE_UNIT && (code->lanes * lane_bytes > TILE_BYTES ||
+                                       code->lanes * direct > ROW_TILE_BYTES)) {
+        code->lanes /= 2;
+    }
+    while (code->lanes > TILE_UNIT && code->lanes / 2 >= p->rows) {
+        code->lanes /= 2;
+    }
+    code->tile_bytes = tile_round(lane_bytes * code->lanes, 64);
+}
+
+static int64_t
+work_of(const TileProgram *p)
+{
+    int64_t work = 0;
+    for (int s = 0; s < p->nsteps; s++) {
+        const TileStep *step = &p->steps[s];
+        const int64_t depth = step->kind == TILE_BLOCK ? step->ninstructions
+                              : step->ni > 0           ? step->ni * (step->nj > 0 ? step->nj : 1)
+                                                       : 1;
+        work += tile_space(step) * depth;
+    }
+    return work * p->rows;
+}
+
+static void
+choose_chunks(TileCode *code)
+{
+    const TileProgram *p = code->program;
+    int64_t bytes = 0, most = CHUNKS;
+    for (int s = 0; s < p->nsums; s++) {
+        bytes += p->sums[s].count * dtype_size(p->sums[s].dtype);
+    }
+    if (bytes > 0 && SUMS_BYTES / bytes < most) {
+        most = SUMS_BYTES / bytes > 4 ? SUMS_BYTES / bytes : 4;
+    }
+    code->tiles = (p->rows + code->lanes - 1) / code->lanes;
+    code->chunk_tiles = (code->tiles + most - 1) / most;
+    code->chunks = (code->tiles + code->chunk_tiles - 1) / code->chunk_tiles;
+    code->alone = work_of(p) < ALONE_WORK;
+    code->sum_bytes = 0;
+    for (int s = 0; s < p->nsums; s++) {
+        code->sum_places[s] = code->sum_bytes;
+        code->sum_bytes +=
+            tile_round(p->sums[s].count * dtype_size(p->sums[s].dtype) * code->chunks, 64);
+    }
+}
+
+/* ---- steps ---- */
+
+/* Innermost indices that one call of a block may cover: all lanes lie side by side, and shared
+ * elements stay. Tiles that are not full take one index at a time. */
+static int64_t
+indices_together(const TileStep *step, int64_t lanes)
+{
+    int64_t together = 1;
+    for (int d = step->ndim - 1; d >= 0; d--) {
+        for (int i = 0; i < step->nin + step->nout; i++) {
+            const TileRef *ref = i < step->nin ? &step->in[i] : &step->out[i - step->nin];
+            if (ref->strides[d] != (ref->is_view ? 0 : together)) {
+                return together;
+            }
+        }
+        if (together * step->shape[d] * lanes > BLOCK_LANES) {
+            int64_t part = BLOCK_LANES / (together * lanes);
+            while (part > 1 && step->shape[d] % part != 0) {
+                part--;
+            }
+            return together * part;
+        }
+        together *= step->shape[d];
+    }
+    return together;
+}
+
+static Status
+prepare_block(TileCode *code, const TileStep *step, TilePlan *plan)
+{
+    const TileProgram *p = code->program;
+    uint8_t *dtypes = mem_new((size_t)step->nin + 1);
+    bool *uniform = mem_new(((size_t)step->nin + 1) * sizeof *uniform);
+    if (dtypes != NULL && uniform != NULL) {
+        for (int i = 0; i < step->nin; i++) {
+            const TileRef *ref = &step->in[i];
+            uniform[i] = ref->is_view;
+            dtypes[i] = (uint8_t)(ref->is_view ? p->views[ref->at].dtype
+                                               : p->buffers[ref->at].dtype);
+            for (int d = 0; d < step->ndim && ref->is_view; d++) {
+                plan->uniforms_vary = plan->uniforms_vary || ref->strides[d] != 0;
+            }
+        }
+        plan->indices = step->nsums > 0 ? 1 : indices_together(step, code->lanes);
+        const BlockSpec spec = {.nin = step->nin,
+                                .ninstructions = step->ninstructions,
+                                .nout = step->nout,
+                                .in_dtypes = dtypes,
+                                .in_uniform = uniform,
+                                .instructions = step->instructions,
+                                .out_registers = step->out_registers,
+                                .nsum = step->nsums,
+                                .sum_registers = step->sum_registers,
+                                .lanes = code->lanes * plan->indices,
+                                .in_place = true};
+        plan->block = block_compile(&spec);
+    }
+    mem_free(dtypes, (size_t)step->nin + 1);
+    mem_free(uniform, ((size_t)step->nin + 1) * sizeof *uniform);
+    if (plan->block == NULL) {
+        return STATUS_ERROR;
+    }
+    const int64_t bytes = tile_round(block_scratch_bytes(plan->block), 64) +
+                          step->nsums * (int64_t)BLOCK_SUM_BYTES;
+    code->scratch_bytes = bytes > code->scratch_bytes ? bytes : code->scratch_bytes;
+    plan->refs = code->npointers;
+    code->npointers += step->nin + step->nout;
+    return STATUS_OK;
+}
+
+static Status
+prepare_steps(TileCode *code)
+{
+    const TileProgram *p = code->program;
+    for (int s = 0; s < p->nsteps; s++) {
+        const TileStep *step = &p->steps[s];
+        TilePlan *plan = &code->plans[s];
+        if (step->kind == TILE_BLOCK && prepare_block(code, step, plan) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+        if (step->kind == TILE_MAP || step->kind == TILE_ROW_MAP) {
+            plan->packed = code->packed_bytes;
+            code->packed_bytes += tile_round(tile_space(step) * step->ni * step->nj *
+                                                 dtype_size(p->views[step->in[1].at].dtype),
+                                             64);
+        }
+        if (step->kind == TILE_ROW_MAP || step->kind == TILE_ROW_OUTER) {
+            const TileRef *rows = &step->in[step->kind == TILE_ROW_MAP ? 0 : 1];
+            const int64_t bytes = tile_round(
+                code->lanes * step->nj * dtype_size(p->views[rows->at].dtype), 64);
+            code->scratch_bytes = bytes > code->scratch_bytes ? bytes : code->scratch_bytes;
+        }
+    }
+    return STATUS_OK;
+}
+
+static Status
+prepare(TileCode *code)
+{
+    const TileProgram *p = code->program;
+    const size_t bytes = ((size_t)p->nbuffers + 1) * sizeof(Life);
+    Life *lives = mem_new(bytes);
+    if (lives == NULL) {
+        return STATUS_ERROR;
+    }
+    find_lives(p, lives);
+    take_over(p, lives);
+    const int64_t lane_bytes = place_buffers(p, lives, code->places);
+    mem_free(lives, bytes);
+    choose_lanes(code, lane_bytes);
+    for (int b = 0; b < p->nbuffers; b++) {
+        code->places[b] *= code->lanes;
+    }
+    choose_chunks(code);
+    return prepare_steps(code);
+}
+
+TileCode *
+backend_cpu_tile_prepare(const TileProgram *p)
+{
+    TileCode *code = mem_new_zeroed(sizeof *code);
+    if (code == NULL) {
+        return NULL;
+    }
+    code->program = p;
+    code->plans = mem_new_zeroed(((size_t)p->nsteps + 1) * sizeof(TilePlan));
+    code->places = mem_new_zeroed(((size_t)p->nbuffers + 1) * sizeof(int64_t));
+    code->sum_places = mem_new_zeroed(((size_t)p->nsums + 1) * sizeof(int64_t));
+    if (code->plans == NULL || code->places == NULL || code->sum_places == NULL ||
+        prepare(code) != STATUS_OK) {
+        backend_cpu_tile_release(code);
+        return NULL;
+    }
+    return code;
+}
+
+void
+backend_cpu_tile_release(TileCode *code)
+{
+    if (code == NULL) {
+        return;
+    }
+    const TileProgram *p = code->program;
+    for (int s = 0; code->plans != NULL && s < p->nsteps; s++) {
+        block_free(code->plans[s].block);
+    }
+    mem_free(code->plans, ((size_t)p->nsteps + 1) * sizeof(TilePlan));
+    mem_free(code->places, ((size_t)p->nbuffers + 1) * sizeof(int64_t));
+    mem_free(code->sum_places, ((size_t)p->nsums + 1) * sizeof(int64_t));
+    mem_free(code, sizeof *code);
+}
+
+TileCost
+backend_cpu_tile_cost(const TileCode *code)
+{
+    return (TileCost){code->lanes, code->tile_bytes, code->sum_bytes};
+}

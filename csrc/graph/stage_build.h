@@ -1,0 +1,106 @@
+/* graph/stage_build.h -- a stage while it is compiled: shared by stage_compile.c, which makes
+ * steps of members, and stage_group.c, which makes blocks of elementwise ones. */
+#ifndef PYARR_GRAPH_STAGE_BUILD_H
+#define PYARR_GRAPH_STAGE_BUILD_H
+
+#include "backend/backend.h"
+#include "base/vec.h"
+#include "graph/stage_roles.h"
+
+/* An array that the stage reads, without axes of one element. */
+typedef struct StageView {
+    int32_t input;           /* which of the stage's inputs */
+    int64_t offset;          /* elements in C order, as the strides */
+    int64_t row_stride;
+    int ndim;
+    int64_t shape[TILE_NDIM], strides[TILE_NDIM];
+} StageView;
+
+struct Stage {
+    VEC(int32_t) inputs;     /* places */
+    VEC(int32_t) outputs;    /* row-wise ones first, then sums */
+    VEC(int64_t) sizes;      /* of outputs, bytes */
+    VEC(StageView) views;
+    VEC(TileView) tile_views;
+    TileMemory *memory;      /* of views, `data` as offset from the input's first element */
+    VEC(TileBuffer) buffers;
+    VEC(TileSum) sums;
+    VEC(TileOut) outs;
+    VEC(TileStep) steps;
+    TileProgram program;
+    TileCode *code;
+    StageCost cost;
+};
+
+/* How a member reads an operand along certain axes of it. */
+typedef enum StageReading { READ_LANES, READ_ROWS, READ_SHARED } StageReading;
+
+typedef struct StageOperand {
+    StageReading reading;
+    int32_t root;
+    int64_t offset;                /* READ_LANES: in inner elements of the root, and strides */
+    int64_t strides[TILE_NDIM];    /* else elements of the array in C order */
+    int64_t row_stride;
+} StageOperand;
+
+typedef struct StageBuild {
+    const PlanGraph *g;
+    const int32_t *stage_of;
+    int32_t number;
+    StageRoles roles;
+    Stage *stage;
+    int32_t *buffer;     /* by place, or -1 */
+    int32_t *reg;        /* by place: its register in the block that is built, or -1 */
+    uint8_t *done;       /* by place */
+    uint8_t *again;      /* by place: computed where it is read, never buffered */
+    VEC(int32_t) loaded; /* by view: its buffer, or -1 */
+    VEC(bool) buffered;  /* by view: some step needs it in a buffer */
+} StageBuild;
+
+/* The axes of the space of a row-wise value: all but the rows and those of one element. */
+int stage_space(const Node *node, int row, int *axes);
+
+/* Operand k of a member along `axes` of it (-1: none, which repeats it). */
+void stage_operand(const StageBuild *b, int32_t at, int k, int naxes, const int *axes,
+                   StageOperand *operand);
+
+static inline bool
+stage_is_member(const StageBuild *b, int32_t at)
+{
+    return b->stage_of[at] == b->number && b->roles.role[at] != ROLE_NONE;
+}
+
+/* The number of a view of an operand that is not READ_LANES; `keep_repeats` keeps axes along
+ * which it repeats. -1 with the error set. */
+int stage_view(StageBuild *b, const StageOperand *operand, int naxes, const int64_t *shape,
+               bool keep_repeats);
+/* A reference to an operand's lanes, loaded into a buffer where they are not in one. */
+Status stage_lanes(StageBuild *b, const StageOperand *operand, int naxes, const int64_t *shape,
+                   TileRef *ref);
+int stage_add_buffer(StageBuild *b, DType dtype, int64_t count, bool lasts);
+/* The buffer of a row-wise value. */
+int stage_buffer_of(StageBuild *b, int32_t at);
+/* The sum of an accumulator. */
+int stage_add_sum(StageBuild *b, int32_t at, int buffer);
+/* A step with copies of these arrays. */
+Status stage_add_step(StageBuild *b, const TileStep *step);
+/* C-order strides of a value's inner elements along `axes` of it. */
+void stage_inner_strides(const Node *node, int row, int naxes, const int *axes, int64_t *strides);
+
+/* Is the member computed by a block? */
+static inline bool
+stage_in_block(const StageBuild *b, int32_t at)
+{
+    const int role = b->roles.role[at];
+    return role == ROLE_ELEMENTWISE || role == ROLE_REDUCE || role == ROLE_ROW_SUM;
+}
+
+/* Decides which values are computed again wherever they are read. */
+void stage_find_again(StageBuild *b);
+/* May member `at`, which stage_in_block, begin a block now? */
+bool stage_block_ready(const StageBuild *b, int32_t at);
+int64_t stage_block_volume(const StageBuild *b, int32_t at);
+/* One block of all members that can run over the space of member `at`. */
+Status stage_add_block(StageBuild *b, int32_t at);
+
+#endif

@@ -1,0 +1,106 @@
+/* graph/stage_run.c -- running a stage on arrays: views bound to memory, results allocated. */
+#include "graph/stage_build.h"
+
+#include "base/mem.h"
+
+#include <stdatomic.h>
+#include <string.h>
+
+static _Atomic int64_t runs;
+
+int
+stage_inputs(const Stage *stage, const int32_t **places)
+{
+    *places = stage->inputs.data;
+    return (int)stage->inputs.size;
+}
+
+int
+stage_outputs(const Stage *stage, const int32_t **places)
+{
+    *places = stage->outputs.data;
+    return (int)stage->outputs.size;
+}
+
+StageCost
+stage_cost(const Stage *stage)
+{
+    return stage->cost;
+}
+
+int64_t
+stage_runs(void)
+{
+    return atomic_load(&runs);
+}
+
+/* Where the view lies; false where its axes are no axes of the array. */
+static bool
+bind_view(const Stage *stage, int v, int ndim, const int64_t *shape, const int64_t *strides)
+{
+    const StageView *view = &stage->views.data[v];
+    const int n = view->ndim;
+    int64_t geometry[GEOMETRY_MAX], offset, bound[ARRAY_MAX_NDIM];
+    geometry[0] = view->offset;
+    geometry[1] = n + 1;
+    geometry[2] = view->row_stride != 0 ? stage->program.rows : 1;
+    memcpy(geometry + 3, view->shape, (size_t)n * sizeof(int64_t));
+    geometry[3 + n] = view->row_stride;
+    memcpy(geometry + 4 + n, view->strides, (size_t)n * sizeof(int64_t));
+    const int64_t item = dtype_size(stage->tile_views.data[v].dtype);
+    int64_t stride = item;
+    bool contiguous = true;
+    for (int d = ndim - 1; d >= 0; d--) {
+        contiguous = contiguous && (shape[d] == 1 || strides[d] == stride);
+        stride *= shape[d];
+    }
+    if (contiguous) {
+        offset = view->offset * item;
+        for (int d = 0; d <= n; d++) {
+            bound[d] = geometry[3 + n + d] * item;
+        }
+    } else if (!geometry_decode(geometry, ndim, shape, strides, &offset, bound)) {
+        return false;
+    }
+    TileMemory *memory = &stage->memory[v];
+    memory->data = (char *)(intptr_t)offset;
+    memory->row_stride = bound[0];
+    memcpy(memory->strides, bound + 1, (size_t)n * sizeof(int64_t));
+    return true;
+}
+
+bool
+stage_bind(Stage *stage, int k, int ndim, const int64_t *shape, const int64_t *strides)
+{
+    for (int v = 0; v < stage->views.size; v++) {
+        if (stage->views.data[v].input == k && !bind_view(stage, v, ndim, shape, strides)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+Status
+stage_run(const Stage *stage, char *const *in, char *const *out)
+{
+    enum { FEW = 32 };
+    TileMemory few[FEW], *views = few;
+    const size_t bytes = (size_t)stage->views.size * sizeof(TileMemory);
+    if (stage->views.size > FEW) {
+        views = mem_new(bytes);
+        if (views == NULL) {
+            return STATUS_ERROR;
+        }
+    }
+    memcpy(views, stage->memory, bytes);
+    for (int v = 0; v < stage->views.size; v++) {
+        views[v].data = in[stage->views.data[v].input] + (intptr_t)stage->memory[v].data;
+    }
+    const Status status =
+        backend_cpu_tile_run(stage->code, views, out, out + stage->outs.size);
+    if (views != few) {
+        mem_free(views, bytes);
+    }
+    atomic_fetch_add(&runs, 1);
+    return status;
+}
