@@ -80,10 +80,8 @@ def many_list():
 
 def simplified():
     def f(x):
-        scale = x[0] * 2.0
-        y = pyarr.where(x > 0.5, pyarr.exp(-x / scale), 0.0) @ x
-        out = pyarr.grad(lambda t: pyarr.sum(t * x / scale - t * t) * y)(x + 1.0)
-        return pyarr.sum(_core.simplified([out, y])[1][0])
+        slope = pyarr.grad(lambda t: pyarr.sum(t * x[0]))(x)
+        return pyarr.sum(_core.simplified([slope])[1][0])
 
     return pyarr.grad(lambda x: x.sum() * 0.0 + f(pyarr.detach(x)))(B)
 
