@@ -10,6 +10,7 @@ out with the reason. Prints tables and writes JSON to benchmarks/results/value_a
 
 import argparse
 import fnmatch
+import signal
 import sys
 import tempfile
 import time
@@ -57,6 +58,8 @@ def main(argv=None):
     names = chosen([*everything, *holography.FITS], options.only)
     plan = measure.Plan(options.quick)
     results, fits = {}, {}
+    # Stopped children must not outlive a run that is ended from outside.
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
     started = time.monotonic()
     with tempfile.TemporaryDirectory(prefix="pyarr-benchmarks-") as scratch:
         children = processes.processes(options.peers, scratch, options.data)
