@@ -31,6 +31,7 @@ from pyarr import (
     products,
     reductions,
     repeating,
+    replay,
     statistics,
     transforms,
 )
@@ -89,8 +90,9 @@ _ALIASES = {
 
 # names of the core that are no part of the interface
 _INTERNAL = (
-    "apply custom export_refusals grad_enabled is_active is_tracing num_threads ops "
-    "plan_cache_equal_hashes register_host set_grad_enabled set_pin_limit tape_grad transform ufunc"
+    "Jit apply capture custom export_refusals grad_enabled is_active is_capturing "
+    "is_tracing num_threads ops plan_cache_equal_hashes register_host "
+    "set_grad_enabled set_pin_limit tape_grad transform ufunc"
 ).split()
 
 _LAZY = ("autograd", "fft", "linalg", "optimize", "random", "testing")
@@ -120,6 +122,7 @@ def _names():
         directional,
         custom,
         modes,
+        replay,
     ):
         public = getattr(module, "__all__", vars(module))
         public = getattr(module, "__all__", vars(module))

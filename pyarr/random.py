@@ -22,6 +22,14 @@ def _plain(value):
     return numpy.asarray(value) if isinstance(value, _core.ndarray) else value
 
 
+def _refuse_recording(name):
+    if _core.is_capturing():
+        raise TypeError(
+            f"jit: the function draws random numbers ({name}), which would be the same in "
+            "every call; draw them outside and pass them as an argument"
+        )
+
+
 class Generator:
     """numpy.random.Generator with pyarr arrays as results; all its methods are there.
 
@@ -40,6 +48,7 @@ class Generator:
 
     def shuffle(self, x, axis=0):
         """Put the slices of `x` along an axis into random order, in place."""
+        _refuse_recording("shuffle")
         order = self._generator.permutation(x.shape[axis])
         x[...] = _core.take(x, order, axis)
 
@@ -55,6 +64,7 @@ class Generator:
         method = getattr(self._generator, name)
 
         def draw(*args, **kwargs):
+            _refuse_recording(name)
             args = [_plain(one) for one in args]
             kwargs = {key: _plain(one) for key, one in kwargs.items()}
             result = method(*args, **kwargs)

@@ -7,6 +7,7 @@
 #include <string.h>
 
 void (*storage_unbind_hook)(Storage *storage);
+_Thread_local uint64_t storage_era;
 
 static FreeList headers = {.limit = 256, .size = sizeof(Storage)};
 static int64_t live_count;
@@ -28,6 +29,7 @@ header_new(Device *device, size_t size)
     storage->owner = NULL;
     storage->release = NULL;
     storage->bindings = NULL;
+    storage->era = storage_era;
     live_count++;
     return storage;
 }

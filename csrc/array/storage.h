@@ -18,6 +18,7 @@ typedef struct Storage {
     bool exported;     /* was ever handed out (buffer, DLPack, __array__) */
     uint64_t version;  /* grows with every write */
     uint64_t ready;    /* device token of the last work on it; 0: done */
+    uint64_t era;      /* storage_era when it was made */
     Device *device;
     char *data;        /* NULL while the value is only recorded, or when size is 0 */
     size_t size;
@@ -50,6 +51,9 @@ typedef enum MapMode { MAP_READ, MAP_WRITE, MAP_READ_WRITE } MapMode;
 /* A host pointer to the memory after waiting for its pending work; ERR_DEVICE when the
  * memory is not reachable from the host, ERR_VALUE for a write to read-only memory. */
 char *storage_map_host(Storage *storage, MapMode mode);
+
+/* Tells what a recorded function makes from what it found (set by the graph layer). */
+extern _Thread_local uint64_t storage_era;
 
 /* Called with every storage that dies while it has bindings (set by the graph layer). */
 extern void (*storage_unbind_hook)(Storage *storage);

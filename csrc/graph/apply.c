@@ -113,6 +113,13 @@ apply_tape(OpCode op, Array *const *in, int nin, const int64_t *params, int npar
 
 /* ---- the trace ---- */
 
+/* Will the node have other values when the plan of this capture is run? */
+static bool
+is_unknown(const Trace *trace, const Node *node)
+{
+    return trace != NULL && trace->captures && (node->flags & NODE_GIVEN);
+}
+
 /* Evaluate what no derivative needs, so that its inputs can go. */
 static Status
 trace_relieve(Trace *trace)
@@ -120,7 +127,7 @@ trace_relieve(Trace *trace)
     Status status = STATUS_OK;
     trace->recorded = 0;
     for (Binding *b = trace->bindings; b != NULL && status == STATUS_OK; b = b->next) {
-        if (b->node != NULL && !node_is_active(b->node)) {
+        if (b->node != NULL && !node_is_active(b->node) && !is_unknown(trace, b->node)) {
             status = evaluate_nodes(&b->node, 1, true);
         }
     }
@@ -157,7 +164,7 @@ apply_trace(Trace *trace, OpCode op, Array *const *in, int nin, const int64_t *p
         goto done;
     }
     if (!op_is_elementwise(op) && (op_info(op)->flags & FLAG_MAY_FAIL) &&
-        evaluate_nodes(&node, 1, true) != STATUS_OK) {
+        !is_unknown(trace, node) && evaluate_nodes(&node, 1, true) != STATUS_OK) {
         goto done;
     }
     if ((trace->pinned > trace_pin_limit || trace->recorded > TRACE_NODE_LIMIT) &&
@@ -349,7 +356,8 @@ graph_is_active(const Array *x)
     const Node *node = storage_is_bound(x->storage) ? bound_to(x) : NULL;
     const Trace *trace = trace_current();
     const uint64_t open = TAPE_MASK | (trace != NULL ? trace->open_bits : 0);
-    return node != NULL && (node->mask & open) != 0 && dtype_is_inexact((DType)x->dtype);
+    return node != NULL && ((node->mask & open) != 0 || is_unknown(trace, node)) &&
+           dtype_is_inexact((DType)x->dtype);
 }
 
 Array *
@@ -375,9 +383,8 @@ graph_evaluate(Array *x)
     return value;
 }
 
-/* The same memory under a storage of its own, which no binding knows. */
-static Array *
-share_memory(Array *x)
+Array *
+graph_share_memory(Array *x)
 {
     Storage *alias =
         storage_wrap(x->storage->device, x->storage->data, x->storage->size, x->storage->readonly,
@@ -402,7 +409,7 @@ graph_detach(Array *x)
         return array_retain(x);
     }
     if (trace == NULL) {
-        return share_memory(x);
+        return graph_share_memory(x);
     }
     const int64_t mark = arena_mark();
     Node *node = build_copy(arena_keep(trace_node(trace, x)), true);
@@ -429,6 +436,12 @@ graph_set_pin_limit(int64_t bytes)
 Array *
 graph_export(Array *x, const char *what)
 {
+    const Node *node = storage_is_bound(x->storage) ? bound_to(x) : NULL;
+    if (node != NULL && is_unknown(trace_current(), node)) {
+        export_refusals++;
+        (void)node_refuse_look(node, what);
+        return NULL;
+    }
     if (graph_is_active(x)) {
         export_refusals++;
         return err_null(ERR_TYPE,

@@ -440,10 +440,26 @@ all_have_values(Node *const *targets, int64_t count)
     return true;
 }
 
+/* What depends on a capture's arguments has no value yet. */
+static Status
+refuse_look(Node *const *targets, int64_t count)
+{
+    const Trace *trace = trace_current();
+    for (int64_t i = 0; trace != NULL && trace->captures && i < count; i++) {
+        if (targets[i]->flags & NODE_GIVEN) {
+            return node_refuse_look(targets[i], NULL);
+        }
+    }
+    return STATUS_OK;
+}
+
 Status
 evaluate_nodes(Node *const *targets, int64_t count, bool keep)
 {
     Run run = {.keep = keep};
+    if (keep && refuse_look(targets, count) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
     if (all_have_values(targets, count)) {
         return STATUS_OK;
     }

@@ -54,6 +54,8 @@ Array *graph_reduce(OpCode op, Array *x, int naxes, const int *axes, bool keepdi
 Array *graph_evaluate(Array *x);
 /* Does x depend on a differentiated input of an open transform, or on requires_grad? */
 bool graph_is_active(const Array *x);
+/* The same memory under a storage of its own, which no binding knows. */
+Array *graph_share_memory(Array *x);
 bool graph_is_recorded(const Array *x); /* bound to a node by this thread's trace or the tape */
 bool graph_is_tracing(void);
 /* x without derivative: shares memory when concrete. */

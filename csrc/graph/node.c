@@ -59,6 +59,7 @@ take_inputs(Node *node, Node *const *inputs, int nin)
     uint64_t mask = 0;
     for (int i = 0; i < nin; i++) {
         node->inputs[i] = node_retain(inputs[i]);
+        node->flags |= inputs[i]->flags & NODE_GIVEN;
         if (op_is_elementwise((OpCode)op) || op_differentiates_input(op, i)) {
             mask |= inputs[i]->mask;
         }
@@ -289,4 +290,32 @@ node_text(const Node *node, char *buffer, int size)
     snprintf(buffer, (size_t)size, line[0] != '\0' ? "%s at %s" : "%s%s",
              node_op_name(node->op), line);
     return buffer;
+}
+
+const char *
+node_line_now(char *buffer, int size)
+{
+    int32_t instruction;
+    const uintptr_t line = host_hooks.line_now(&instruction);
+    buffer[0] = '\0';
+    if (line != 0) {
+        host_hooks.line_text(line, instruction, buffer, size);
+        host_hooks.line_release(line);
+    }
+    return buffer;
+}
+
+Status
+node_refuse_look(const Node *node, const char *what)
+{
+    char text[256], line[160];
+    (void)node_line_now(line, (int)sizeof line);
+    return err_set(ERR_TYPE,
+                   "jit: the function%s%s looks at a value that depends on its arguments%s%s (%s). "
+                   "It is recorded once and run with other values later: use functions such as "
+                   "pyarr.where, or leave this part out of jit",
+                   line[0] != '\0' ? ", at " : "", line, what != NULL ? " by " : "",
+                   what != NULL ? what : "",
+                   node->op == OP_constant ? "an argument itself"
+                                           : node_text(node, text, (int)sizeof text));
 }

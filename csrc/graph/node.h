@@ -12,7 +12,8 @@ enum NodeFlags {
     NODE_STALE = 1 << 1,  /* its memory was written again; value is gone */
     NODE_WANTED = 1 << 2, /* its cotangent is a result of the backward pass that is running */
     NODE_LITERAL = 1 << 3,  /* a constant whose value is part of the structure */
-    NODE_BACKWARD = 1 << 4  /* made by a backward pass: its rounding is ours to choose */
+    NODE_BACKWARD = 1 << 4, /* made by a backward pass: its rounding is ours to choose */
+    NODE_GIVEN = 1 << 5     /* depends on an argument of a capture (capture.h) */
 };
 
 typedef struct Node Node;
@@ -81,6 +82,10 @@ static inline bool node_is_active(const Node *n) { return n->mask != 0; }
 bool node_uniform(const Node *node, double *value);
 /* "mul at model.py:12 in f" into a buffer. */
 const char *node_text(const Node *node, char *buffer, int size);
+/* "model.py:12 in f", the user's line that is executing; empty when unknown. */
+const char *node_line_now(char *buffer, int size);
+/* The error of a look at what depends on the arguments of a capture. what: who looks, or NULL. */
+Status node_refuse_look(const Node *node, const char *what);
 
 extern int64_t node_live_count;
 

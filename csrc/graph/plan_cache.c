@@ -238,13 +238,14 @@ answer(Question *q, Array **out, bool *done)
     if (plan == NULL) {
         return STATUS_ERROR;
     }
-    Status status = plan_run(plan, &q->key, out, &guarded);
+    const PlanGiven given = {.nodes = q->key.order.data};
+    Status status = plan_run(plan, &given, out, &guarded);
     if (guarded) {
         if (plan->careful == NULL) {
             plan->careful = make_plan(q, true);
         }
         status = plan->careful == NULL ? STATUS_ERROR
-                                       : plan_run(plan->careful, &q->key, out, &guarded);
+                                       : plan_run(plan->careful, &given, out, &guarded);
     }
     plan_release(plan);
     *done = status == STATUS_OK;
@@ -309,6 +310,36 @@ plan_evaluate(Node *const *targets, int64_t count, bool *done)
     plan_key_fini(&q.key);
     mem_free(out, bytes);
     return status;
+}
+
+Status
+plan_for_good(Node *const *targets, int64_t count, PlanKey *key, Plan **plan)
+{
+    Question q = {.count = count, .targets = same_targets, .nodes = targets};
+    Status status = STATUS_OK;
+    *plan = NULL;
+    if (open_question(&q, count, &status)) {
+        *plan = plan_for(&q);
+        if (*plan != NULL && (*plan)->nguards > 0 && (*plan)->careful == NULL) {
+            (*plan)->careful = make_plan(&q, true);
+        }
+        const bool made = *plan != NULL && ((*plan)->nguards == 0 || (*plan)->careful != NULL);
+        status = made ? STATUS_OK : STATUS_ERROR;
+    }
+    if (status != STATUS_OK) {
+        plan_release(*plan);
+        *plan = NULL;
+    }
+    *key = q.key;
+    return status;
+}
+
+Status
+plan_answer(const Plan *plan, const PlanGiven *given, Array **out)
+{
+    bool guarded = false;
+    const Status status = plan_run(plan, given, out, &guarded);
+    return guarded ? plan_run(plan->careful, given, out, &guarded) : status;
 }
 
 /* nodes: the value, then the arguments. */

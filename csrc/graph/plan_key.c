@@ -82,7 +82,7 @@ write_node(PlanKey *key, Node *node, bool has_value, uint64_t bit)
     const bool open = is_open(node, has_value, bit);
     const bool active = (node->mask & bit) != 0;
     const uint64_t head = (uint64_t)node->op | (uint64_t)node->dtype << 16 |
-                          (uint64_t)node->weak << 24 | (uint64_t)node->flags << 32 |
+                          (uint64_t)node->weak << 24 | (uint64_t)(node->flags & ~NODE_GIVEN) << 32 |
                           (uint64_t)has_value << 40 | (uint64_t)open << 41 |
                           (uint64_t)active << 42 | (uint64_t)(uint16_t)node->ndim << 48;
     Status status = vec_push(&key->words, head);

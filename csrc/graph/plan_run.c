@@ -125,8 +125,22 @@ run_step(PlanRun *run, const PlanStep *step)
 
 /* ---- before and after ---- */
 
+/* New reference, or NULL with the error set. */
+static Array *
+given_value(const PlanGiven *given, int32_t place)
+{
+    if (given->nodes == NULL) {
+        return array_retain(given->arrays[given->number[place]]);
+    }
+    Array *value = node_value(given->nodes[place]);
+    if (value == NULL && err_kind() == ERR_NONE) {
+        return err_null(ERR_RUNTIME, "the value of a leaf is gone");
+    }
+    return value;
+}
+
 static Status
-run_open(PlanRun *run, const PlanKey *key, Array **out)
+run_open(PlanRun *run, const PlanGiven *given, Array **out)
 {
     const Plan *plan = run->plan;
     const size_t pointers = ((size_t)plan->nmemory * 2 * sizeof(char *) + 63) / 64 * 64;
@@ -143,11 +157,9 @@ run_open(PlanRun *run, const PlanKey *key, Array **out)
         const PlanMemory *memory = &plan->memory[m];
         switch (memory->kind) {
         case MEMORY_ARGUMENT:
-            run->held[m] = node_value(key->order.data[memory->index]);
+            run->held[m] = given_value(given, memory->index);
             if (run->held[m] == NULL) {
-                return err_kind() != ERR_NONE
-                           ? STATUS_ERROR
-                           : err_set(ERR_RUNTIME, "the value of a leaf is gone");
+                return STATUS_ERROR;
             }
             run->memory[m] = run->held[m]->size == 0 ? NULL : array_data(run->held[m]);
             break;
@@ -209,13 +221,13 @@ guards_hold(const PlanRun *run)
 }
 
 Status
-plan_run(const Plan *plan, const PlanKey *key, Array **out, bool *guarded)
+plan_run(const Plan *plan, const PlanGiven *given, Array **out, bool *guarded)
 {
     PlanRun run = {.plan = plan};
     for (int32_t i = 0; i < plan->nresults; i++) {
         out[i] = NULL;
     }
-    Status status = run_open(&run, key, out);
+    Status status = run_open(&run, given, out);
     if (status == STATUS_OK) {
         void *token = plan->bytes_touched >= UNLOCK_BYTES ? host_hooks.unlock() : NULL;
         for (int32_t i = 0; i < plan->nsteps && status == STATUS_OK; i++) {

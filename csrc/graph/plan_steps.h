@@ -95,7 +95,21 @@ void plan_graph_fini(PlanGraph *g);
 Plan *plan_build(const PlanKey *key, Node *const *targets, int64_t count, Node *const *guards,
                  int64_t nguards);
 
-/* Run it on the values of the key's nodes. out[i]: a new array for each result, or NULL. */
-Status plan_run(const Plan *plan, const PlanKey *key, Array **out, bool *guarded);
+/* What a plan is run on: the values of the key's nodes, or arrays in their places. */
+typedef struct PlanGiven {
+    Node *const *nodes;    /* in the key's order; NULL: arrays[number[place]] */
+    const int32_t *number;
+    Array *const *arrays;
+} PlanGiven;
+
+/* Run it. out[i]: a new array for each result, or NULL. guarded: there are no results, since a
+ * guard did not hold. */
+Status plan_run(const Plan *plan, const PlanGiven *given, Array **out, bool *guarded);
+
+/* A plan that will be run without nodes: plan NULL, without an error, where plans don't apply.
+ * key: whose places its arguments are; to be finished in any case. */
+Status plan_for_good(Node *const *targets, int64_t count, PlanKey *key, Plan **plan);
+/* Run it; where a guard does not hold, run the careful one. */
+Status plan_answer(const Plan *plan, const PlanGiven *given, Array **out);
 
 #endif

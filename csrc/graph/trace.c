@@ -38,13 +38,32 @@ trace_open(void)
 }
 
 void
+trace_end_capture(Trace *trace)
+{
+    if (trace->captures) {
+        trace->captures = false;
+        storage_era = 0;
+    }
+}
+
+void
 trace_close(void)
 {
     Trace *trace = trace_here;
+    trace_end_capture(trace);
     trace_here = NULL;
     while (trace->bindings != NULL) {
         trace_unbind(trace->bindings);
     }
+    for (int64_t i = 0; i < trace->given.size; i++) {
+        node_release(trace->given.data[i]);
+    }
+    for (int64_t i = 0; i < trace->copied.size; i++) {
+        node_release(trace->copied.data[i].node);
+        array_release(trace->copied.data[i].original);
+    }
+    vec_fini(&trace->given);
+    vec_fini(&trace->copied);
     mem_free(trace, sizeof *trace);
     if (arena_mark() == 0) {
         arena_reset(0);
@@ -345,6 +364,14 @@ constant_node(Trace *trace, Array *a)
     if (node != NULL && value == a && !trace->is_tape && a->size > 1 &&
         trace_add_reader(trace, node) != STATUS_OK) {
         node = NULL;
+    }
+    if (node != NULL && value != a && trace->captures) {
+        if (vec_push(&trace->copied, ((Copied){node, a})) == STATUS_OK) {
+            node_retain(node);
+            array_retain(a);
+        } else {
+            node = NULL;
+        }
     }
     array_release(value);
     return node;

@@ -7,9 +7,16 @@
 #ifndef PYARR_GRAPH_TRACE_H
 #define PYARR_GRAPH_TRACE_H
 
+#include "base/vec.h"
 #include "graph/node.h"
 
 typedef struct Trace Trace;
+
+/* A constant that is a copy, and the array whose elements it had. */
+typedef struct Copied {
+    Node *node;
+    Array *original;
+} Copied;
 typedef struct Binding Binding;
 
 struct Binding {
@@ -31,6 +38,7 @@ enum { TRACE_MAX_TRANSFORMS = 63 };
 struct Trace {
     bool is_tape;
     unsigned interruptions; /* of the thread when it was opened */
+    bool captures;      /* its arguments will be others when its plan is run (capture.h) */
     uint64_t serial;    /* tells traces apart that lie at one address */
     int depth;          /* open transforms */
     uint64_t used_bits; /* of the node masks: transforms whose pullback may still be asked for */
@@ -38,6 +46,8 @@ struct Trace {
     Binding *bindings;
     int64_t pinned;     /* bytes of foreign leaves and constants held by nodes */
     int64_t recorded;   /* nodes since the last relief */
+    VEC(Node *) given;  /* arguments of a capture, in order */
+    VEC(Copied) copied; /* of a capture; both retained */
 };
 
 /* This thread's open trace, or NULL. */
@@ -46,6 +56,8 @@ static inline Trace *trace_current(void) { return trace_here; }
 Trace *trace_tape(void);
 Status trace_open(void);   /* a new one; there must be none on this thread */
 void trace_close(void);    /* drops all bindings */
+/* What a capture recorded is fixed: from now on its arguments have their values. */
+void trace_end_capture(Trace *trace);
 
 /* The binding of a storage in this trace, or NULL. */
 static inline Binding *

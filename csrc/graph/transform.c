@@ -384,6 +384,7 @@ transform_close(Transform *t, bool keep)
     if (trace->depth > 0) {
         status = keep ? STATUS_OK : forget_bit(trace, t->bit);
     } else {
+        trace_end_capture(trace);
         status = finish_trace(trace);
         trace_close();
     }
@@ -449,6 +450,7 @@ transform_abort(Transform *t, bool rescue)
     if (trace->depth > 0) {
         (void)forget_bit(trace, t->bit);
     } else {
+        trace_end_capture(trace);
         if (rescue && poll_interruptions() == trace->interruptions) {
             rescue_values(trace);
         }

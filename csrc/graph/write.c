@@ -71,11 +71,29 @@ storage_fill(Storage *storage, Array *value, bool may_take)
     return status;
 }
 
+/* A replay would not carry out the write. */
+static Status
+check_outer(const Array *dst)
+{
+    const Trace *trace = trace_current();
+    char line[160];
+    if (trace == NULL || !trace->captures || dst->storage->era == trace->serial) {
+        return STATUS_OK;
+    }
+    (void)node_line_now(line, (int)sizeof line);
+    return err_set(ERR_TYPE, "jit: the function writes into an array from outside%s%s, which no "
+                             "later call would do; return the new elements instead",
+                   line[0] != '\0' ? " at " : "", line);
+}
+
 static Status
 check_write(const Array *dst, const Array *value)
 {
     if (!array_is_writable(dst)) {
         return err_set(ERR_VALUE, "assignment destination is read-only");
+    }
+    if (check_outer(dst) != STATUS_OK) {
+        return STATUS_ERROR;
     }
     bool fits = true;
     for (int i = 0; i < value->ndim; i++) {
@@ -309,6 +327,9 @@ graph_write_indexed(Array *dst, int axis, Array *const *index, int k, Array *val
 {
     if (!array_is_writable(dst)) {
         return err_set(ERR_VALUE, "assignment destination is read-only");
+    }
+    if (check_outer(dst) != STATUS_OK) {
+        return STATUS_ERROR;
     }
     const OpCode op = accumulate ? OP_scatter_add : OP_scatter;
     Array *v = scatter_value(dst, axis, k, index[0], value);

@@ -1,38 +1,10 @@
 /* python/gradient.c -- the common path of value_and_grad: one positional argument that is a float,
  * an array of pyarr, or a small plain array of NumPy; everything else is pyarr/transforms.py's. */
+#include "python/kinds.h"
 #include "python/numpy_api.h"
 #include "python/object.h"
 
-#include <string.h>
-
-enum {
-    MAX_ARGUMENTS = 8,
-    COPY_LIMIT = 64 * 1024 /* bytes that one thread copies at once */
-};
-
-/* What the argument was, and what the results are given as. */
-typedef enum Kind { KIND_PYTHON, KIND_NUMPY, KIND_PYARR } Kind;
-
-/* A small array in C order that NumPy owns, as an array of our own. NULL without an exception
- * when it is anything else. */
-static Array *
-take_numpy(PyArrayObject *source)
-{
-    int64_t shape[ARRAY_MAX_NDIM];
-    const DType dtype = numpy_dtype(PyArray_DESCR(source));
-    if (dtype == DTYPE_COUNT || !dtype_is_inexact(dtype) || !PyArray_ISCARRAY_RO(source) ||
-        PyArray_NBYTES(source) > COPY_LIMIT) {
-        return NULL;
-    }
-    for (int i = 0; i < PyArray_NDIM(source); i++) {
-        shape[i] = PyArray_DIM(source, i);
-    }
-    Array *copy = array_new(device_cpu(), dtype, PyArray_NDIM(source), shape);
-    if (copy != NULL && copy->size > 0) {
-        memcpy(array_data(copy), PyArray_DATA(source), (size_t)PyArray_NBYTES(source));
-    }
-    return copy != NULL ? copy : (Array *)error_raise();
-}
+enum { MAX_ARGUMENTS = 8 };
 
 /* The argument's elements. NULL without an exception when it is none of the common ones. */
 static Array *
@@ -40,7 +12,12 @@ take_argument(PyObject *object, Kind *kind)
 {
     if (PyArray_CheckExact(object)) {
         *kind = KIND_NUMPY;
-        return take_numpy((PyArrayObject *)object);
+        Array *x = kind_take_numpy(object);
+        if (x != NULL && !dtype_is_inexact((DType)x->dtype)) {
+            array_release(x);
+            x = NULL;
+        }
+        return x;
     }
     if (PyFloat_CheckExact(object)) {
         *kind = KIND_PYTHON;
@@ -85,42 +62,6 @@ real_scalar(PyObject *out, PyObject *check)
     return value;
 }
 
-/* A copy in memory of NumPy's own; 0-d gives a scalar. */
-static PyObject *
-give_numpy(Array *array)
-{
-    Array *value = object_export_value(array, "conversion to a NumPy array");
-    PyObject *result = NULL;
-    if (value != NULL && value->ndim == 0) {
-        result = PyArray_Scalar(array_data(value), (PyArray_Descr *)dtype_object(value->dtype),
-                                NULL);
-    } else if (value != NULL && value->size * dtype_size(value->dtype) <= COPY_LIMIT &&
-               array_is_contiguous(value)) {
-        PyArray_Descr *descr = (PyArray_Descr *)Py_NewRef(dtype_object(value->dtype));
-        result = PyArray_NewFromDescr(&PyArray_Type, descr, value->ndim, (npy_intp *)value->shape,
-                                      NULL, NULL, 0, NULL);
-        if (result != NULL && value->size > 0) {
-            memcpy(PyArray_DATA((PyArrayObject *)result), array_data(value),
-                   (size_t)PyArray_NBYTES((PyArrayObject *)result));
-        }
-    } else if (value != NULL) {
-        value->storage->exported = true;
-        result = convert_to_numpy(value);
-    }
-    array_release(value);
-    return result;
-}
-
-/* A result as the kind that was given; what an outer derivative needs stays pyarr's. */
-static PyObject *
-give(Array *array, Kind kind)
-{
-    if (kind == KIND_PYARR || graph_is_active(array)) {
-        return object_wrap(array_retain(array));
-    }
-    return kind == KIND_NUMPY ? give_numpy(array) : object_item(array);
-}
-
 /* out: the value and its gradient, zeros where it does not depend on the argument. */
 static Status
 compute(Transform *t, Array *value, Array *argument, Array **out)
@@ -140,8 +81,8 @@ compute(Transform *t, Array *value, Array *argument, Array **out)
 static PyObject *
 give_results(Array *const *out, Kind kind)
 {
-    PyObject *value = give(out[0], kind == KIND_NUMPY ? KIND_PYTHON : kind);
-    PyObject *gradient = value == NULL ? NULL : give(out[1], kind);
+    PyObject *value = kind_give(out[0], kind == KIND_NUMPY ? KIND_PYTHON : kind);
+    PyObject *gradient = value == NULL ? NULL : kind_give(out[1], kind);
     PyObject *pair = gradient == NULL ? NULL : PyTuple_Pack(2, value, gradient);
     Py_XDECREF(value);
     Py_XDECREF(gradient);

@@ -6,6 +6,7 @@
 #include "base/mem.h"
 #include "base/poll.h"
 #include "graph/trace.h"
+#include "python/jit.h"
 
 /* ---- sequences of arrays ---- */
 
@@ -117,12 +118,10 @@ transform_over(void)
     return NULL;
 }
 
+/* Takes over a transform that was just opened. */
 static PyObject *
-transform_new(PyObject *module, PyObject *unused)
+transform_wrap(Transform *t)
 {
-    (void)module;
-    (void)unused;
-    Transform *t = transform_open();
     if (t == NULL) {
         return error_raise();
     }
@@ -134,6 +133,22 @@ transform_new(PyObject *module, PyObject *unused)
     self->transform = t;
     self->closed = false;
     return (PyObject *)self;
+}
+
+static PyObject *
+transform_new(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return transform_wrap(transform_open());
+}
+
+static PyObject *
+capture_new(PyObject *module, PyObject *unused)
+{
+    (void)module;
+    (void)unused;
+    return transform_wrap(capture_open());
 }
 
 static void
@@ -169,6 +184,50 @@ transform_method_argument(TransformObject *self, PyObject *object)
     Py_XDECREF(first);
     Py_XDECREF(second);
     return pair;
+}
+
+static PyObject *
+transform_method_given(TransformObject *self, PyObject *object)
+{
+    if (self->transform == NULL) {
+        return transform_over();
+    }
+    Array *x = convert_array(object);
+    if (x == NULL) {
+        return NULL;
+    }
+    Array *argument = capture_argument(self->transform, x);
+    array_release(x);
+    return object_wrap(argument);
+}
+
+static PyObject *
+transform_method_capture(TransformObject *self, PyObject *results)
+{
+    if (self->transform == NULL) {
+        return transform_over();
+    }
+    ArrayList list;
+    Capture *capture = NULL;
+    if (list_init(&list, results) < 0) {
+        return NULL;
+    }
+    const Status status =
+        capture_make(self->transform, (int)list.count, list.items, &capture);
+    list_fini(&list);
+    if (status != STATUS_OK) {
+        return error_raise();
+    }
+    if (capture == NULL) {
+        Py_RETURN_NONE;
+    }
+    RecordingObject *recording = PyObject_New(RecordingObject, &RecordingObject_Type);
+    if (recording == NULL) {
+        capture_free(capture);
+        return NULL;
+    }
+    recording->capture = capture;
+    return (PyObject *)recording;
 }
 
 /* What a pullback is asked: results, their cotangents, and the arrays to differentiate by. */
@@ -321,6 +380,11 @@ static PyMethodDef transform_methods[] = {
      "pullback(outs, cotangents, args, conjugate=True)\n--\n\nCotangents of args; None is zero."},
     {"value_and_grad", (PyCFunction)(void (*)(void))transform_method_value_and_grad, METH_FASTCALL,
      "value_and_grad(value, args)\n--\n\n[value, gradients...]; None is zero."},
+    {"given", (PyCFunction)transform_method_given, METH_O,
+     "given(x)\n--\n\nThe next argument of a capture, as the user's function gets it."},
+    {"capture", (PyCFunction)transform_method_capture, METH_O,
+     "capture(results)\n--\n\nThe plan of a capture that gives the results; None where there can "
+     "be none."},
     {"close", (PyCFunction)transform_method_close, METH_VARARGS,
      "close(keep=False)\n--\n\nEnd it; the outermost computes what is referenced."},
     {"abort", (PyCFunction)transform_method_abort, METH_NOARGS,
@@ -504,6 +568,8 @@ core_tape_grad(PyObject *module, PyObject *args)
 
 static PyMethodDef functions[] = {
     {"transform", transform_new, METH_NOARGS, "transform()\n--\n\nOpen a derivative."},
+    {"capture", capture_new, METH_NOARGS,
+     "capture()\n--\n\nOpen the recording of a function whose plan will be run again."},
     {"value_and_grad", (PyCFunction)(void (*)(void))core_value_and_grad, METH_FASTCALL,
      "value_and_grad(f, argnum, args, kwargs, check)\n--\n\n(value, gradient) of a common call, or "
      "NotImplemented before anything has run."},
