@@ -16,4 +16,18 @@
  */
 int64_t emit_lower(Assembler *code, const IrBuilder *segment);
 
+/* ---- between emit_lower.c and emit_nodes.c ---- */
+
+enum { LANES_WIDE = 8, LANES_NARROW = 4 };
+
+typedef struct Lower {
+    Alloc alloc;
+    Assembler *code;
+    bool wide, sums, bytes, guards;
+    VEC(int64_t) exits; /* jumps of guards */
+} Lower;
+
+/* Append the instructions of a live node. */
+void emit_node(Lower *l, Ir n);
+
 #endif
