@@ -334,7 +334,8 @@ def test_code_is_what_the_instruction_set_has():
     known = """add and cmp endbr64 ja jl jne lea mov pop push ret xor pdep vzeroupper
     kandb kmovb knotb korb kortestb kxorb vaddpd vandpd vblendmpd vblendvpd vbroadcastsd
     vdivpd vfixupimmpd vgatherqpd vgetexppd vgetmantpd vmovdqu8 vmovmskpd vmovq vmovupd
-    vmulpd vorpd vpaddq vpcmpeqq vpcmpgtq vpermi2pd vpmovq2m vpmovzxbq vpsllq vpsrlq
+    vmaxpd vminpd vmulpd vorpd vpaddq vpcmpeqq vpcmpgtq vpermi2pd vpternlogq
+    vpmovq2m vpmovzxbq vpsllq vpsrlq
     vpsubq vptestmq vrndscalepd vroundpd vscalefpd vsqrtpd vsubpd vtestpd vxorpd""".split()
     other = {n for n in names if not n.startswith(("vcmp", "vfm", "vfnm"))} - set(known)
     assert not other

@@ -25,6 +25,30 @@ gives_mask(IrOp op)
     }
 }
 
+void
+ir_clear(IrBuilder *b)
+{
+    vec_clear(&b->nodes);
+    memset(b->known, 0, sizeof b->known);
+    b->ntables = 0;
+}
+
+static bool
+is_same(const IrNode *a, const IrNode *b)
+{
+    return a->op == b->op && a->imm == b->imm && a->in[0] == b->in[0] && a->in[1] == b->in[1] &&
+           a->in[2] == b->in[2] && a->word == b->word;
+}
+
+static uint64_t
+hash_of(const IrNode *n)
+{
+    uint64_t h = n->op | (uint64_t)n->imm << 8 | (uint64_t)(uint32_t)n->in[0] << 16;
+    h ^= ((uint64_t)(uint32_t)n->in[1] << 20) + ((uint64_t)(uint32_t)n->in[2] << 40);
+    h = (h ^ n->word ^ n->word >> 31) * UINT64_C(0x9e3779b97f4a7c15);
+    return h >> 40;
+}
+
 Ir
 ir_node(IrBuilder *b, IrOp op, int imm, Ir x, Ir y, Ir z, uint64_t word)
 {
@@ -32,11 +56,18 @@ ir_node(IrBuilder *b, IrOp op, int imm, Ir x, Ir y, Ir z, uint64_t word)
     if (b->nodes.size == 0) {
         b->failed = vec_push(&b->nodes, (IrNode){0}) != STATUS_OK;
     }
-    if (b->failed || vec_push(&b->nodes, node) != STATUS_OK) {
+    if (b->failed) {
+        return 0;
+    }
+    Ir *known = &b->known[hash_of(&node) % (sizeof b->known / sizeof b->known[0])];
+    if (op < IR_STORE && *known != 0 && is_same(&b->nodes.data[*known], &node)) {
+        return *known;
+    }
+    if (vec_push(&b->nodes, node) != STATUS_OK) {
         b->failed = true;
         return 0;
     }
-    return (Ir)(b->nodes.size - 1);
+    return *known = (Ir)(b->nodes.size - 1);
 }
 
 static Ir
@@ -54,18 +85,7 @@ node2(IrBuilder *b, IrOp op, Ir x, Ir y)
 Ir
 ir_word(IrBuilder *b, uint64_t word)
 {
-    enum { SLOTS = sizeof b->constants / sizeof b->constants[0], TRIES = 16 };
-    const uint64_t hash = (word ^ word >> 32) * UINT64_C(0x9e3779b97f4a7c15) >> 32;
-    for (uint64_t k = hash; k < hash + TRIES; k++) {
-        Ir *slot = &b->constants[k % SLOTS];
-        if (*slot == 0) {
-            return *slot = ir_node(b, IR_CONSTANT, 0, 0, 0, 0, word);
-        }
-        if (b->nodes.data[*slot].word == word) {
-            return *slot;
-        }
-    }
-    return ir_node(b, IR_CONSTANT, 0, 0, 0, 0, word); /* crowded: one more of it */
+    return ir_node(b, IR_CONSTANT, 0, 0, 0, 0, word);
 }
 
 Ir
@@ -353,9 +373,30 @@ ir_xor(IrBuilder *b, Ir m, Ir n)
     return node2(b, b->wide ? IR_MASK_XOR : IR_XOR, m, n);
 }
 
+/* The greater or lesser of two values, if it is that which the comparison chooses. */
+static Ir
+select_extreme(IrBuilder *b, const IrNode *m, Ir x, Ir y)
+{
+    if (m->op != IR_COMPARE || (m->imm != IR_LT_OQ && m->imm != IR_GT_OQ)) {
+        return 0;
+    }
+    const bool same = m->in[0] == x && m->in[1] == y, turned = m->in[0] == y && m->in[1] == x;
+    if (!same && !turned) {
+        return 0;
+    }
+    return node2(b, (m->imm == IR_GT_OQ) == same ? IR_GREATER : IR_LESSER, x, y);
+}
+
 Ir
 ir_select(IrBuilder *b, Ir m, Ir x, Ir y)
 {
+    if (!b->failed) {
+        const IrNode mask = b->nodes.data[m];
+        const Ir extreme = select_extreme(b, &mask, x, y);
+        if (extreme != 0) {
+            return extreme;
+        }
+    }
     return ir_node(b, IR_SELECT, 0, m, x, y, 0);
 }
 
@@ -365,6 +406,9 @@ Ir
 ir_copysign(IrBuilder *b, Ir x, Ir y)
 {
     const Ir sign = ir_word(b, SIGN_BIT);
+    if (b->wide) {
+        return ir_node(b, IR_PICK_BITS, 0, x, y, sign, 0);
+    }
     return node2(b, IR_OR, ir_abs(b, x), node2(b, IR_AND, y, sign));
 }
 
@@ -484,6 +528,6 @@ ir_split_below(IrBuilder *b, Ir x, uint64_t limit, Ir *mantissa, Ir *exponent)
     Ir m, e;
     ir_split(b, x, &m, &e);
     const Ir large = ir_ge(b, m, ir_word(b, limit));
-    *mantissa = ir_select(b, large, ir_mul(b, m, ir_constant(b, 0.5)), m);
-    *exponent = ir_select(b, large, ir_add(b, e, ir_constant(b, 1)), e);
+    *mantissa = ir_node(b, IR_MERGE_MUL, 0, m, ir_constant(b, 0.5), large, 0);
+    *exponent = ir_node(b, IR_MERGE_ADD, 0, e, ir_constant(b, 1), large, 0);
 }

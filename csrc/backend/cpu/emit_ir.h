@@ -24,6 +24,8 @@ typedef enum IrOp {
     IR_SUB,
     IR_MUL,
     IR_DIV,
+    IR_GREATER, /* x if x > y, else y: also for NaN and zeros */
+    IR_LESSER,  /* x if x < y, else y */
     IR_SQRT,
     IR_FMA,   /* imm: IR_MINUS_PRODUCT, IR_MINUS_ADDEND */
     IR_ROUND, /* imm: how, as the instruction has it */
@@ -43,6 +45,9 @@ typedef enum IrOp {
     IR_EXPONENT,
     IR_MANTISSA,
     IR_SCALE,
+    IR_MERGE_ADD, /* in: x, y, mask; x + y where set, x elsewhere */
+    IR_MERGE_MUL,
+    IR_PICK_BITS, /* in: x, y, bits; those of y where set, of x elsewhere */
     IR_FIX,  /* in: result, value, table of classes */
     IR_MASK_OF_WORD, /* which words are not zero */
     IR_SIGNS,        /* which sign bits are set */
@@ -94,10 +99,12 @@ typedef struct IrBuilder {
     bool guarded;     /* some are there */
     uint64_t tables[16][16];
     int ntables;
-    Ir constants[512]; /* by hash of their bits; 0 where there is none */
+    Ir known[1024]; /* nodes by hash, so that equal ones are one; 0 where there is none */
 } IrBuilder;
 
-/* A node of an operation; 0 where the builder failed. Effects may come in any order. */
+/* Forget all nodes, for the next segment. */
+void ir_clear(IrBuilder *b);
+/* A node of an operation, or the equal one that is there; 0 where the builder failed. */
 Ir ir_node(IrBuilder *b, IrOp op, int imm, Ir x, Ir y, Ir z, uint64_t word);
 Ir ir_constant(IrBuilder *b, double value);
 Ir ir_word(IrBuilder *b, uint64_t word);

@@ -10,6 +10,8 @@ static const Opcode opcodes[IR_OP_COUNT] = {
     [IR_SUB] = {MAP_0F, PP_66, 1, 0x5c},
     [IR_MUL] = {MAP_0F, PP_66, 1, 0x59},
     [IR_DIV] = {MAP_0F, PP_66, 1, 0x5e},
+    [IR_GREATER] = {MAP_0F, PP_66, 1, 0x5f},
+    [IR_LESSER] = {MAP_0F, PP_66, 1, 0x5d},
     [IR_SQRT] = {MAP_0F, PP_66, 1, 0x51},
     [IR_ROUND] = {MAP_0F3A, PP_66, 1, 0x09},
     [IR_AND] = {MAP_0F, PP_66, 1, 0x54},
@@ -24,6 +26,9 @@ static const Opcode opcodes[IR_OP_COUNT] = {
     [IR_FROM_I64] = {MAP_0F, PP_F3, 1, 0xe6},
     [IR_EXPONENT] = {MAP_0F38, PP_66, 1, 0x42},
     [IR_MANTISSA] = {MAP_0F3A, PP_66, 1, 0x26},
+    [IR_MERGE_ADD] = {MAP_0F, PP_66, 1, 0x58},
+    [IR_MERGE_MUL] = {MAP_0F, PP_66, 1, 0x59},
+    [IR_PICK_BITS] = {MAP_0F3A, PP_66, 1, 0x25},
     [IR_SCALE] = {MAP_0F38, PP_66, 1, 0x2c},
     [IR_FIX] = {MAP_0F3A, PP_66, 1, 0x54},
     [IR_MASK_OF_WORD] = {MAP_0F38, PP_66, 1, 0x27},
@@ -268,6 +273,32 @@ lower_fix(Lower *l, Ir n)
     alloc_place(&l->alloc, n, dst);
 }
 
+/* vpternlogq: the byte is the truth table of the three operands' bits */
+static void
+lower_pick_bits(Lower *l, Ir n)
+{
+    enum { THIRD_CHOOSES_SECOND = 0xd8 };
+    const IrNode *node = &l->alloc.nodes[n];
+    const int second = alloc_want(&l->alloc, node->in[1]);
+    const int dst = take_over(l, n, 0);
+    const Rm bits = alloc_want_rm(&l->alloc, node->in[2]);
+    alloc_consume(&l->alloc, n);
+    asm_vector(l->code, opcodes[IR_PICK_BITS], dst, second, bits, no_mask, THIRD_CHOOSES_SECOND);
+    alloc_place(&l->alloc, n, dst);
+}
+
+static void
+lower_merge(Lower *l, Ir n)
+{
+    const IrNode *node = &l->alloc.nodes[n];
+    const int mask = alloc_want(&l->alloc, node->in[2]);
+    const int dst = take_over(l, n, 0);
+    const Rm second = alloc_want_rm(&l->alloc, node->in[1]);
+    alloc_consume(&l->alloc, n);
+    asm_vector(l->code, opcodes[node->op], dst, dst, second, (Masking){(uint8_t)mask, false}, -1);
+    alloc_place(&l->alloc, n, dst);
+}
+
 static void
 lower_table(Lower *l, Ir n)
 {
@@ -383,6 +414,8 @@ emit_node(Lower *l, Ir n)
     case IR_SUB:
     case IR_MUL:
     case IR_DIV:
+    case IR_GREATER:
+    case IR_LESSER:
     case IR_AND:
     case IR_ANDNOT:
     case IR_OR:
@@ -413,6 +446,13 @@ emit_node(Lower *l, Ir n)
         break;
     case IR_TABLE:
         lower_table(l, n);
+        break;
+    case IR_PICK_BITS:
+        lower_pick_bits(l, n);
+        break;
+    case IR_MERGE_ADD:
+    case IR_MERGE_MUL:
+        lower_merge(l, n);
         break;
     case IR_FIX:
         lower_fix(l, n);

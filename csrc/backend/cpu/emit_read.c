@@ -8,6 +8,7 @@
 #define v4 1
 #if KT == v4
 #define SPLIT_WORDS
+#define SCALE_WORDS
 #endif
 #undef v3
 #undef v4
@@ -95,6 +96,13 @@ IR_WORDS3(WORD3)
 #ifdef SPLIT_WORDS
 WORD2(scale_floor)
 WORD2(log_edges)
+
+/* rounded once, as the two factors are: the first product is exact */
+READING Ir
+read_scale_shifted(IrBuilder *ir, Ir x, Ir y)
+{
+    return ir_scale_floor(ir, x, SUB(y, K(ROUND_SHIFT_TWICE)));
+}
 
 READING Pair
 read_split(IrBuilder *ir, Ir x)

@@ -113,9 +113,7 @@ emit_segment(Emitter *e, Stage *stage, Assembler *code, bool last)
 {
     const BlockSpec *spec = e->c->spec;
     IrBuilder *b = &e->builder;
-    memset(b->constants, 0, sizeof b->constants);
-    b->ntables = 0;
-    vec_clear(&b->nodes);
+    ir_clear(b);
     memset(e->values, 0, (size_t)e->c->code->nregisters * sizeof *e->values);
     for (int k = stage->first; k < stage->first + stage->count; k++) {
         const Instruction *in = &spec->instructions[e->native->order.data[k]];

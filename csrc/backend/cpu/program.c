@@ -356,7 +356,7 @@ cpu_run_program(const Program *program)
     if (done || status != STATUS_OK) {
         return status;
     }
-    Prepared *prepared = cpu_prepare(program);
+    Prepared *prepared = program_prepare(program, true);
     const int count = program->nin + program->nout + program->nsum;
     char **pointers = prepared == NULL ? NULL : mem_new_array(count, sizeof(char *));
     status = STATUS_ERROR;

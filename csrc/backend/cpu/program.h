@@ -29,6 +29,8 @@ struct Prepared {
     int64_t frame_bytes; /* of one thread */
 };
 
+/* cpu_prepare; `once` says that it runs only once. */
+Prepared *program_prepare(const Program *program, bool once);
 /* Elements of the index space. */
 int64_t program_size(const Program *p);
 /* Elements of a task. */

@@ -212,7 +212,7 @@ has_alias(const Program *p)
 }
 
 static Status
-compile_blocks(Prepared *prepared, int64_t lanes)
+compile_blocks(Prepared *prepared, int64_t lanes, bool once)
 {
     const Program *p = &prepared->program;
     uint8_t dtypes[PROGRAM_MAX_REGISTERS];
@@ -234,6 +234,7 @@ compile_blocks(Prepared *prepared, int64_t lanes)
                             .out_registers = p->out_registers,
                             .sum_registers = p->sum_registers,
                             .lanes = lanes,
+                            .elements = once ? prepared->n : 0,
                             .in_place = has_alias(p)};
     prepared->code = block_compile(&spec);
     return prepared->code == NULL ? STATUS_ERROR : STATUS_OK;
@@ -248,7 +249,7 @@ program_buffer_bytes(const Prepared *prepared)
 }
 
 static Status
-plan_blocks(Prepared *prepared)
+plan_blocks(Prepared *prepared, bool once)
 {
     const Program *p = &prepared->program;
     const int64_t n = prepared->n, lanes = n < BLOCK_LANES ? n : BLOCK_LANES;
@@ -260,7 +261,7 @@ plan_blocks(Prepared *prepared)
         prepared->blockwise = prepared->blockwise || reach == REACH_BLOCKWISE;
         copied += i < p->nin && reach == REACH_COPIED;
     }
-    if (compile_blocks(prepared, lanes) != STATUS_OK) {
+    if (compile_blocks(prepared, lanes, once) != STATUS_OK) {
         return STATUS_ERROR;
     }
     prepared->frame_bytes = block_scratch_bytes(prepared->code) +
@@ -271,7 +272,7 @@ plan_blocks(Prepared *prepared)
 }
 
 Prepared *
-cpu_prepare(const Program *program)
+program_prepare(const Program *program, bool once)
 {
     const Layout layout = plan_layout(program);
     char *memory = mem_new(layout.bytes);
@@ -296,11 +297,17 @@ cpu_prepare(const Program *program)
         if (prepared->plain != NULL) {
             return prepared;
         }
-    } else if (plan_blocks(prepared) == STATUS_OK) {
+    } else if (plan_blocks(prepared, once) == STATUS_OK) {
         return prepared;
     }
     cpu_release(prepared);
     return NULL;
+}
+
+Prepared *
+cpu_prepare(const Program *program)
+{
+    return program_prepare(program, false);
 }
 
 void
