@@ -63,6 +63,7 @@ typedef enum TileKind {
     TILE_OUTER,   /* sum[.., i, j] += sum over rows of in[0][.., i] in[1][.., j] */
     TILE_ROW_MAP, /* TILE_MAP, in[0] a row-wise view that is read where it lies */
     TILE_ROW_OUTER, /* TILE_OUTER, in[1] likewise */
+    TILE_SUM,     /* sum[.., j] += sum over rows of in[0][.., j] */
     TILE_SCATTER, /* sum[index, e] += in[1][e], index = row-wise view in[0] */
     TILE_STORE    /* row-wise output `to` = in[0] */
 } TileKind;
@@ -74,7 +75,7 @@ typedef struct TileStep {
     int64_t shape[TILE_NDIM];
     int64_t ni, nj;           /* contractions: their refs have strides for i and j at `ndim`
                                * (shared in[1]: i at ndim, j at ndim + 1); indexed: ni rows */
-    int to;                   /* TILE_OUTER, TILE_SCATTER: the sum; TILE_STORE: the output */
+    int to;                   /* TILE_OUTER, TILE_SUM, TILE_SCATTER: the sum; TILE_STORE: the output */
     int nin, nout;
     const TileRef *in, *out;
     int ninstructions;        /* TILE_BLOCK: registers 0..nin-1 are `in` */

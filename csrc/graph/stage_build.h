@@ -16,6 +16,18 @@ typedef struct StageView {
     int64_t shape[TILE_NDIM], strides[TILE_NDIM];
 } StageView;
 
+/* A sum over rows of a product with a shared matrix: the product is taken of the sums of its
+ * rows, after the sweep: out[.., i] = sum_j matrix[.., i, j] sum[.., j]. */
+typedef struct StagePush {
+    int32_t at;              /* the sum's place */
+    int sum;                 /* of rows, its number */
+    int view;                /* the matrix: axes .., i, j */
+    int ndim;
+    int64_t shape[TILE_NDIM], ni, nj;
+    int64_t strides[TILE_NDIM + 1]; /* of the result, elements: .., i */
+    bool single;             /* float32 */
+} StagePush;
+
 struct Stage {
     VEC(int32_t) inputs;     /* places */
     VEC(int32_t) outputs;    /* row-wise ones first, then sums */
@@ -25,6 +37,8 @@ struct Stage {
     TileMemory *memory;      /* of views, `data` as offset from the input's first element */
     VEC(TileBuffer) buffers;
     VEC(TileSum) sums;
+    VEC(StagePush) pushes;
+    int64_t temporary_bytes; /* of sums that are no outputs */
     VEC(TileOut) outs;
     VEC(TileStep) steps;
     TileProgram program;
@@ -53,6 +67,7 @@ typedef struct StageBuild {
     int32_t *reg;        /* by place: its register in the block that is built, or -1 */
     uint8_t *done;       /* by place */
     uint8_t *again;      /* by place: computed where it is read, never buffered */
+    int32_t *pushed;     /* by place of a sum: the map that it is pushed through, or -1 */
     VEC(int32_t) loaded; /* by view: its buffer, or -1 */
     VEC(bool) buffered;  /* by view: some step needs it in a buffer */
 } StageBuild;

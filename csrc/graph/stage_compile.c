@@ -436,6 +436,111 @@ add_outer(StageBuild *b, int32_t at)
     return step.to < 0 ? STATUS_ERROR : stage_add_step(b, &step);
 }
 
+/* ---- sums over rows of products ---- */
+
+/* The product that the sum over rows alone can be pushed through: nobody else reads it, and the
+ * order of the sum is ours. */
+static int32_t
+pushable(const StageBuild *b, int32_t at)
+{
+    const PlanGraph *g = b->g;
+    const Node *node = g->nodes[at];
+    StageMap map;
+    if (b->roles.role[at] != ROLE_ROW_SUM || node->op != OP_sum || node->params[1] != 1 ||
+        (node->flags & NODE_BACKWARD) == 0) {
+        return -1;
+    }
+    int32_t place = plan_graph_input(g, at, 0);
+    stage_resolve(g, place, &map);
+    if (!stage_is_member(b, map.root) || b->roles.role[map.root] != ROLE_MAP ||
+        g->nodes[place]->size != g->nodes[map.root]->size) {
+        return -1;
+    }
+    for (;; place = plan_graph_input(g, place, 0)) {
+        if (g->readers[place] != 1 || g->result[place]) {
+            return -1;
+        }
+        if (place == map.root) {
+            return map.root;
+        }
+    }
+}
+
+static void
+find_pushed(StageBuild *b)
+{
+    for (int32_t i = 0; i < b->g->count; i++) {
+        b->pushed[i] = stage_is_member(b, i) ? pushable(b, i) : -1;
+        if (b->pushed[i] >= 0) {
+            b->done[b->pushed[i]] = 1; /* never computed */
+        }
+    }
+}
+
+static Status
+add_pushed(StageBuild *b, int32_t at)
+{
+    const int32_t product = b->pushed[at];
+    const Node *node = b->g->nodes[at];
+    const int32_t input = plan_graph_input(b->g, at, 0);
+    const Node *summed = b->g->nodes[input];
+    Product p;
+    TileRef ref;
+    StageOperand shared;
+    StageMap map;
+    int64_t offset, own[ARRAY_MAX_NDIM], inner[TILE_NDIM + 2];
+    int axes[TILE_NDIM + 2];
+    product_of(b, product, &p);
+    const int s = 1 - p.rows, n = p.ndim;
+    if (product_lanes(b, product, &p, p.rows, &ref) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    stage_operand(b, product, s, p.naxes[s], p.axes[s], &shared);
+    StagePush push = {.at = at, .ndim = n, .ni = p.shape[n], .nj = p.shape[n + 1]};
+    push.single = node->dtype == DT_f32;
+    push.view = stage_view(b, &shared, p.naxes[s], p.shape, true);
+    push.sum = stage_add_sum(b, at, -1);
+    if (push.view < 0 || push.sum < 0) {
+        return STATUS_ERROR;
+    }
+    TileSum *sum = &b->stage->sums.data[push.sum];
+    sum->output = -1;
+    sum->count = push.nj;
+    for (int d = 0; d < n; d++) {
+        push.shape[d] = p.shape[d];
+        sum->count *= p.shape[d];
+    }
+    b->stage->temporary_bytes += sum->count * dtype_size(sum->dtype);
+    /* where the product's axes lie in the result: those of what is summed, back to its own */
+    memcpy(axes, p.loops, (size_t)n * sizeof(int));
+    axes[n] = p.rows == 0 ? b->g->nodes[product]->ndim - 1 : b->g->nodes[product]->ndim - 2;
+    stage_inner_strides(b->g->nodes[product], b->roles.row[product], n + 1, axes, inner);
+    stage_resolve(b->g, input, &map);
+    if (!stage_row_aligned(&b->roles, &map, b->roles.row[input], &offset, own)) {
+        return err_set(ERR_RUNTIME, "stage: a sum is not along its rows");
+    }
+    for (int k = 0; k <= n; k++) {
+        int64_t stride = 1;
+        for (int d = summed->ndim - 1; d >= 0; d--) {
+            if (d == b->roles.row[input] || summed->shape[d] == 1) {
+                continue;
+            }
+            if (p.shape[k] != 1 && own[d] == inner[k] && summed->shape[d] == p.shape[k]) {
+                push.strides[k] = stride;
+            }
+            stride *= summed->shape[d];
+        }
+        if (p.shape[k] != 1 && push.strides[k] == 0) {
+            return err_set(ERR_RUNTIME, "stage: a sum is of other axes");
+        }
+    }
+    TileStep step = {
+        .kind = TILE_SUM, .ndim = n, .nj = push.nj, .to = push.sum, .nin = 1, .in = &ref};
+    memcpy(step.shape, p.shape, (size_t)n * sizeof(int64_t));
+    return stage_add_step(b, &step) != STATUS_OK ? STATUS_ERROR
+                                                 : vec_push(&b->stage->pushes, push);
+}
+
 /* Views that some step needs in a buffer are not read where they lie by others. */
 static Status
 find_buffered(StageBuild *b)
@@ -561,12 +666,13 @@ add_scatter(StageBuild *b, int32_t at)
 static bool
 is_ready(const StageBuild *b, int32_t at)
 {
-    if (stage_in_block(b, at)) {
+    const int32_t reader = b->pushed[at] >= 0 ? b->pushed[at] : at;
+    if (stage_in_block(b, reader)) {
         return stage_block_ready(b, at);
     }
-    for (int k = 0; k < plan_graph_nin(b->g, at); k++) {
+    for (int k = 0; k < plan_graph_nin(b->g, reader); k++) {
         StageMap map;
-        stage_resolve(b->g, plan_graph_input(b->g, at, k), &map);
+        stage_resolve(b->g, plan_graph_input(b->g, reader, k), &map);
         if (stage_is_member(b, map.root) && !b->done[map.root]) {
             return false;
         }
@@ -588,6 +694,8 @@ static Status
 add_member(StageBuild *b, int32_t at)
 {
     switch (b->roles.role[at]) {
+    case ROLE_ROW_SUM:
+        return add_pushed(b, at);
     case ROLE_MAP:
         return add_map(b, at);
     case ROLE_OUTER:
@@ -613,7 +721,7 @@ add_members(StageBuild *b)
         if (best < 0) {
             return STATUS_OK;
         }
-        const bool block = stage_in_block(b, best);
+        const bool block = stage_in_block(b, best) && b->pushed[best] < 0;
         if ((block ? stage_add_block(b, best) : add_member(b, best)) != STATUS_OK) {
             return STATUS_ERROR;
         }
@@ -692,6 +800,18 @@ add_results(StageBuild *b)
     }
     for (int s = 0; s < stage->sums.size; s++) {
         const int32_t at = stage->sums.data[s].output;
+        if (at < 0) {
+            continue;
+        }
+        stage->sums.data[s].output = (int)stage->outputs.size;
+        if (vec_push(&stage->outputs, at) != STATUS_OK ||
+            vec_push(&stage->sizes, bytes_of(b->g->nodes[at])) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+    }
+    for (int k = 0; k < stage->pushes.size; k++) {
+        const int32_t at = stage->pushes.data[k].at;
+        stage->pushes.data[k].at = (int32_t)stage->outputs.size;
         if (vec_push(&stage->outputs, at) != STATUS_OK ||
             vec_push(&stage->sizes, bytes_of(b->g->nodes[at])) != STATUS_OK) {
             return STATUS_ERROR;
@@ -809,6 +929,7 @@ build(StageBuild *b)
     stage_axes_fini(&axes, b->g);
     if (status == STATUS_OK) {
         stage_find_again(b);
+        find_pushed(b);
         status = find_buffered(b);
     }
     if (status == STATUS_OK) {
@@ -830,20 +951,21 @@ stage_compile(const PlanGraph *g, const int32_t *stage_of, int32_t number)
     const size_t n = (size_t)g->count + 1;
     StageBuild b = {.g = g, .stage_of = stage_of, .number = number};
     b.stage = mem_new_zeroed(sizeof *b.stage);
-    b.buffer = mem_new(2 * n * sizeof(int32_t));
+    b.buffer = mem_new(3 * n * sizeof(int32_t));
     b.done = mem_new_zeroed(2 * n);
     Status status = STATUS_ERROR;
     if (b.stage != NULL && b.buffer != NULL && b.done != NULL &&
         stage_roles_init(&b.roles, g) == STATUS_OK) {
         b.reg = b.buffer + n;
+        b.pushed = b.reg + n;
         b.again = b.done + n;
-        memset(b.buffer, -1, 2 * n * sizeof(int32_t));
+        memset(b.buffer, -1, 3 * n * sizeof(int32_t));
         status = build(&b);
         stage_roles_fini(&b.roles);
     }
     vec_fini(&b.loaded);
     vec_fini(&b.buffered);
-    mem_free(b.buffer, 2 * n * sizeof(int32_t));
+    mem_free(b.buffer, 3 * n * sizeof(int32_t));
     mem_free(b.done, 2 * n);
     if (status != STATUS_OK) {
         stage_free(b.stage);
@@ -870,6 +992,7 @@ stage_free(Stage *s)
     vec_fini(&s->tile_views);
     vec_fini(&s->buffers);
     vec_fini(&s->sums);
+    vec_fini(&s->pushes);
     vec_fini(&s->outs);
     vec_fini(&s->steps);
     mem_free(s, sizeof *s);

@@ -448,7 +448,7 @@ stage_add_block(StageBuild *b, int32_t at)
     block.ndim = space_of(b, at, axes, block.shape);
     Status status = STATUS_OK;
     for (int32_t i = 0; i < g->count && status == STATUS_OK; i++) {
-        if (!stage_is_member(b, i) || b->done[i] || !stage_in_block(b, i) ||
+        if (!stage_is_member(b, i) || b->done[i] || !stage_in_block(b, i) || b->pushed[i] >= 0 ||
             !same_space(b, i, &block, axes) || !can_join(b, i)) {
             continue;
         }

@@ -80,27 +80,85 @@ stage_bind(Stage *stage, int k, int ndim, const int64_t *shape, const int64_t *s
     return true;
 }
 
+/* The products that sums over rows were pushed through. */
+static void
+finish_pushes(const Stage *stage, const TileMemory *views, char *const *sums, char *const *out)
+{
+    for (int k = 0; k < stage->pushes.size; k++) {
+        const StagePush *push = &stage->pushes.data[k];
+        const TileMemory *matrix = &views[push->view];
+        const int n = push->ndim;
+        int64_t index[TILE_NDIM] = {0}, from = 0;
+        for (bool more = true; more; from += push->nj) {
+            const char *a = matrix->data;
+            int64_t to = 0;
+            for (int d = 0; d < n; d++) {
+                a += index[d] * matrix->strides[d];
+                to += index[d] * push->strides[d];
+            }
+            for (int64_t i = 0; i < push->ni; i++) {
+                double total = 0;
+                for (int64_t j = 0; j < push->nj; j++) {
+                    const char *w = a + i * matrix->strides[n] + j * matrix->strides[n + 1];
+                    double x;
+                    float y;
+                    if (push->single) {
+                        memcpy(&y, w, sizeof y);
+                        total += (double)y * (double)((const float *)sums[push->sum])[from + j];
+                    } else {
+                        memcpy(&x, w, sizeof x);
+                        total += x * ((const double *)sums[push->sum])[from + j];
+                    }
+                }
+                const int64_t e = to + i * push->strides[n];
+                if (push->single) {
+                    ((float *)out[push->at])[e] = (float)total;
+                } else {
+                    ((double *)out[push->at])[e] = total;
+                }
+            }
+            more = false;
+            for (int d = n - 1; d >= 0 && !more; d--) {
+                more = ++index[d] < push->shape[d];
+                index[d] = more ? index[d] : 0;
+            }
+        }
+    }
+}
+
+/* Where each sum goes: an output, or temporary memory. */
+static void
+place_sums(const Stage *stage, char *const *out, char *temporary, char **sums)
+{
+    for (int s = 0; s < stage->sums.size; s++) {
+        const TileSum *sum = &stage->sums.data[s];
+        sums[s] = sum->output >= 0 ? out[sum->output] : temporary;
+        temporary += sum->output >= 0 ? 0 : sum->count * dtype_size(sum->dtype);
+    }
+}
+
 Status
 stage_run(const Stage *stage, char *const *in, char *const *out)
 {
-    enum { FEW = 32 };
-    TileMemory few[FEW], *views = few;
-    const size_t bytes = (size_t)stage->views.size * sizeof(TileMemory);
-    if (stage->views.size > FEW) {
-        views = mem_new(bytes);
-        if (views == NULL) {
-            return STATUS_ERROR;
-        }
+    const size_t view_bytes = (size_t)stage->views.size * sizeof(TileMemory);
+    const size_t sum_bytes = (size_t)stage->sums.size * sizeof(char *);
+    const size_t bytes = view_bytes + sum_bytes + (size_t)stage->temporary_bytes;
+    TileMemory *views = mem_new(bytes);
+    if (views == NULL) {
+        return STATUS_ERROR;
     }
-    memcpy(views, stage->memory, bytes);
+    char **sums = (char **)((char *)views + view_bytes);
+    memcpy(views, stage->memory, view_bytes);
+    place_sums(stage, out, (char *)sums + sum_bytes, sums);
     for (int v = 0; v < stage->views.size; v++) {
         views[v].data = in[stage->views.data[v].input] + (intptr_t)stage->memory[v].data;
     }
     const Status status =
-        backend_cpu_tile_run(stage->code, views, out, out + stage->outs.size);
-    if (views != few) {
-        mem_free(views, bytes);
+        backend_cpu_tile_run(stage->code, views, out, sums);
+    if (status == STATUS_OK) {
+        finish_pushes(stage, views, sums, out);
     }
+    mem_free(views, bytes);
     atomic_fetch_add(&runs, 1);
     return status;
 }

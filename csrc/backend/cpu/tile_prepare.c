@@ -11,11 +11,14 @@
 #include <string.h>
 
 enum {
-    TILE_BYTES = 512 * 1024,       /* of buffers, where the lanes can be chosen */
-    TILE_BYTES_MAX = 1536 * 1024,  /* at the fewest lanes */
+    TILE_BYTES = 768 * 1024,       /* of buffers, where the lanes can be chosen */
+    TILE_BYTES_MAX = 1536 * 1024,  /* below which blocks keep GOOD_LANES */
+    GOOD_LANES = 64,               /* machine code pays from here on */
     ROW_TILE_BYTES = 64 * 1024,    /* of rows that are read twice where they lie */
     SUMS_BYTES = 2 * 1024 * 1024,
     CHUNKS = 64,
+    LARGE_SUMS = 32 * 1024,        /* bytes: merging them costs as much as many rows */
+    CHUNKS_OF_LARGE = 16,
     LANE_UNIT = 2,                 /* bytes; times the fewest lanes it aligns buffers */
     ALONE_WORK = 1 << 15           /* elements of all steps that one thread had better do */
 };
@@ -208,8 +211,9 @@ choose_lanes(TileCode *code, int64_t lane_bytes)
     const TileProgram *p = code->program;
     const int64_t direct = row_bytes(p);
     code->lanes = TILE_MAX_LANES;
-    while (code->lanes > TILE_UNIT && (code->lanes * lane_bytes > TILE_BYTES ||
-                                       code->lanes * direct > ROW_TILE_BYTES)) {
+    while (code->lanes > TILE_UNIT &&
+           (code->lanes * lane_bytes > (code->lanes > GOOD_LANES ? TILE_BYTES : TILE_BYTES_MAX) ||
+            code->lanes * direct > ROW_TILE_BYTES)) {
         code->lanes /= 2;
     }
     while (code->lanes > TILE_UNIT && code->lanes / 2 >= p->rows) {
@@ -243,7 +247,11 @@ choose_chunks(TileCode *code)
     if (bytes > 0 && SUMS_BYTES / bytes < most) {
         most = SUMS_BYTES / bytes > 4 ? SUMS_BYTES / bytes : 4;
     }
+    if (bytes > LARGE_SUMS && most > CHUNKS_OF_LARGE) {
+        most = CHUNKS_OF_LARGE;
+    }
     code->tiles = (p->rows + code->lanes - 1) / code->lanes;
+    most = bytes > LARGE_SUMS && code->tiles < 2 * most ? (code->tiles + 1) / 2 : most;
     code->chunk_tiles = (code->tiles + most - 1) / most;
     code->chunks = (code->tiles + code->chunk_tiles - 1) / code->chunk_tiles;
     code->alone = work_of(p) < ALONE_WORK;
@@ -309,6 +317,7 @@ prepare_block(TileCode *code, const TileStep *step, TilePlan *plan)
                                 .nsum = step->nsums,
                                 .sum_registers = step->sum_registers,
                                 .lanes = code->lanes * plan->indices,
+                                .elements = p->rows * tile_space(step),
                                 .in_place = true};
         plan->block = block_compile(&spec);
     }

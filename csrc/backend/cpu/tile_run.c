@@ -438,6 +438,25 @@ step_contraction(const Tile *t, const TileStep *step, const TilePlan *plan)
     } while (next_index(step->ndim, step->shape, index, &axis));
 }
 
+static void
+step_sum(const Tile *t, const TileStep *step)
+{
+    const TileRef *ref = &step->in[0];
+    const DType dtype = t->program->buffers[ref->at].dtype;
+    const TileKernels *kernels = cpu_tile_kernels(dtype);
+    const int64_t size = dtype_size(dtype), lanes = t->code->lanes;
+    const int64_t stride = ref->strides[step->ndim] * lanes;
+    int64_t index[TILE_NDIM] = {0};
+    char *to = part_of(t, step->to);
+    int axis;
+    do {
+        char *x = buffer_at(t, ref) + offset_of(ref->strides, index, step->ndim) * lanes * size;
+        clear_tail(t, x, stride * size, step->nj, size);
+        kernels->sum(to, x, stride, step->nj, t->n);
+        to += step->nj * size;
+    } while (next_index(step->ndim, step->shape, index, &axis));
+}
+
 /* The shared side of a map as [..][i][j]. */
 static void
 pack_shared(const Sweep *sweep, const TileStep *step, const TilePlan *plan)
@@ -558,6 +577,9 @@ run_tile(const Tile *t)
         case TILE_ROW_MAP:
         case TILE_ROW_OUTER:
             step_row_contraction(t, step, plan);
+            break;
+        case TILE_SUM:
+            step_sum(t, step);
             break;
         case TILE_SCATTER:
             step_scatter(t, step);

@@ -326,6 +326,26 @@ tile_outer(void *sum, const void *p, int64_t p_step, int64_t ni, const void *q, 
     }
 }
 
+static void
+tile_sum(void *sum, const void *x, int64_t x_step, int64_t nj, int64_t n)
+{
+    for (int64_t j = 0; j < nj; j += VL) {
+        const int count = nj - j < VL ? (int)(nj - j) : VL;
+        Vec sums[VL];
+        for (int k = 0; k < VL; k++) {
+            const E *const p = (const E *)x + (j + (k < count ? k : 0)) * x_step;
+            sums[k] = load(p);
+            for (int64_t r = VL; r < n; r += VL) {
+                sums[k] += load(p + r);
+            }
+        }
+        const Vec folded = fold_lanes(sums);
+        for (int k = 0; k < count; k++) {
+            ((E *)sum)[j + k] += folded[k];
+        }
+    }
+}
+
 /* ---- rows where they lie ---- */
 
 static void
@@ -418,4 +438,4 @@ tile_row_outer(void *sum, const void *p, int64_t p_step, int64_t ni, const char 
 #define TABLE(dtype, isa) TABLE_(dtype, isa)
 extern const TileKernels TABLE(T, ISA);
 const TileKernels TABLE(T, ISA) = {tile_load,  tile_store,   tile_map,
-                                   tile_outer, tile_row_map, tile_row_outer};
+                                   tile_outer, tile_row_map, tile_row_outer, tile_sum};

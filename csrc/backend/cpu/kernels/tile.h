@@ -30,6 +30,8 @@ typedef struct TileKernels {
     /* sum[i * nj + j] += sum_r p[i][r] x[r][j] */
     void (*row_outer)(void *sum, const void *p, int64_t p_step, int64_t ni, const char *x,
                       int64_t row_stride, int64_t nj, int64_t n);
+    /* sum[j] += sum_r x[j][r]; lanes from n to the unit must be zero */
+    void (*sum)(void *sum, const void *x, int64_t x_step, int64_t nj, int64_t n);
 } TileKernels;
 
 /* For f32 and f64; else only load and store, by size of the element. */
