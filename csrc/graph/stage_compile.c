@@ -313,7 +313,7 @@ product_loops(const Product *p)
     return false;
 }
 
-/* The operand of a product that can be read where it lies, or -1. */
+/* The operand of a product whose rows lie side by side, so that they are read there; or -1. */
 static int
 row_operand(const StageBuild *b, int32_t at, const Product *p)
 {
@@ -325,7 +325,7 @@ row_operand(const StageBuild *b, int32_t at, const Product *p)
         const int64_t most = role == ROLE_OUTER && k == 0 ? 1 : ROW_SIDE;
         stage_operand(b, at, k, p->naxes[k], p->axes[k], &operand);
         if ((role == ROLE_OUTER || k == p->rows) && operand.reading == READ_ROWS &&
-            operand.strides[p->ndim] != 0 && other <= most) {
+            operand.strides[p->ndim] == 1 && other <= most) {
             return k;
         }
     }
