@@ -69,6 +69,53 @@ def in_place():
     return pyarr.grad(f)(B)
 
 
+def planned(f, *args):
+    """A call that makes its plan, runs it, and finds it again."""
+
+    def call():
+        _core.plan_cache_clear()
+        g = pyarr.value_and_grad(f)
+        return g(*args), g(*args)
+
+    return call
+
+
+def program(t):
+    r = A - t[0] * pyarr.exp(-t[1] * A) + pyarr.where(A > 3, t[2], 0.0)
+    return (r * r).sum() + pyarr.log1p(t).sum()
+
+
+def partial_sums(t):
+    rows = pyarr.log(pyarr.sum(pyarr.exp(t[:3, None] * A), axis=1))
+    return (rows * 2.0).sum() + pyarr.sqrt(pyarr.mean((A - t) ** 2))
+
+
+def planned_writes(t):
+    y = pyarr.zeros((3, 4))
+    y[1:] = t[:2, None] * A[1:]
+    y[0] += t
+    y[[0, 2]] *= 2.0
+    return (y * y).sum()
+
+
+def library_steps(t):
+    inverse = pyarr.linalg.inv(POSITIVE * t[0])
+    return pyarr.sort(inverse.reshape(4) * t).sum() + (A @ t).sum()
+
+
+def guarded(t):
+    # the mean of squares leaves the normal range: the plan runs again without rewrites
+    return pyarr.sqrt(pyarr.mean((t * 1e-170) ** 2))
+
+
+def tape_backward():
+    _core.plan_cache_clear()
+    w = pyarr.asarray(B.copy()).requires_grad_()
+    loss = (pyarr.exp(-w) * A).sum() + pyarr.linalg.inv(POSITIVE * w[0]).sum()
+    loss.backward()
+    return w.grad
+
+
 def mixed_list():
     return pyarr.grad(lambda x: pyarr.array([x[0], x[1] * 2, 1.0]).sum())(B)
 
@@ -87,6 +134,12 @@ def simplified():
 
 
 CALLS = {
+    "plan of a program": planned(program, B),
+    "plan of partial sums": planned(partial_sums, B),
+    "plan of writes": planned(planned_writes, B),
+    "plan of library steps": planned(library_steps, B),
+    "plan with guards": planned(guarded, B),
+    "plan of backward": tape_backward,
     "simplified": simplified,
     "asarray numpy": lambda: pyarr.asarray(A),
     "asarray views": asarray_twice,

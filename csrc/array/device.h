@@ -37,6 +37,7 @@ struct Device {
     Status (*run_prepared)(Device *self, const struct Prepared *prepared, char *const *in,
                            char *const *out, char *const *sums);
     void (*release)(Device *self, struct Prepared *prepared); /* NULL does nothing */
+    int64_t (*prepared_bytes)(Device *self, const struct Prepared *prepared); /* about; NULL: 0 */
     Status (*run_primitive)(Device *self, const struct Call *call);
     bool (*supports)(Device *self, int op, DType dtype);
     void *state;

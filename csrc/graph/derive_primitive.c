@@ -305,14 +305,18 @@ derive_concatenate(const Derivation *d)
     return STATUS_OK;
 }
 
-/* op(first, [second,] indices of the node from its input `from` on) with the node's axis. */
+/* op(first, [second,] indices of the node from its input `from` on) with the node's axis. Reads
+ * have no second; a write whose second is NULL for want of memory is none. */
 static Node *
 indexed(const Derivation *d, OpCode op, Node *first, Node *second, int from)
 {
     Node *in[CALL_MAX_INPUTS];
     int n = 0;
     in[n++] = first;
-    if (second != NULL) {
+    if (op != OP_gather && op != OP_take_along) {
+        if (second == NULL) {
+            return NULL;
+        }
         in[n++] = second;
     }
     for (int i = from; i < d->node->nin; i++) {

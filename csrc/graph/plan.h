@@ -20,11 +20,14 @@ Status plan_value_and_grad(uint64_t bit, Node *value, int narg, Node *const *arg
                            bool *done);
 
 typedef struct PlanCacheInfo {
-    int64_t hits, misses, evictions, size, max_size;
+    int64_t hits, misses, evictions, size, max_size; /* in plans */
+    int64_t bytes, max_bytes;                        /* of memory, about */
 } PlanCacheInfo;
 
 PlanCacheInfo plan_cache_info(void);
 void plan_cache_clear(void);
+/* Let plans take this much memory; the last one used is kept whatever its size. */
+void plan_cache_set_max_bytes(int64_t bytes);
 /* Every key gets one hash, so that only comparing tells plans apart: for tests. */
 void plan_cache_equal_hashes(bool on);
 

@@ -366,13 +366,13 @@ static Status
 builder_init(Builder *b, const PlanKey *key)
 {
     const size_t count = (size_t)b->g->count, bytes = count * sizeof(int32_t);
-    b->value_of = plan_alloc(b->plan, bytes);
-    b->waits = plan_alloc(b->plan, bytes);
-    b->member = plan_alloc(b->plan, bytes);
-    b->stage_of = plan_alloc(b->plan, bytes);
-    b->first_reader = plan_alloc(b->plan, bytes + sizeof(int32_t));
-    b->readers = plan_alloc(b->plan, (size_t)b->g->first[count] * sizeof(int32_t));
-    b->done = plan_alloc(b->plan, count * sizeof(bool));
+    b->value_of = mem_new(bytes + 1);
+    b->waits = mem_new(bytes + 1);
+    b->member = mem_new(bytes + 1);
+    b->stage_of = mem_new(bytes + 1);
+    b->first_reader = mem_new(bytes + sizeof(int32_t));
+    b->readers = mem_new((size_t)b->g->first[count] * sizeof(int32_t) + 1);
+    b->done = mem_new(count + 1);
     if (b->value_of == NULL || b->waits == NULL || b->member == NULL || b->stage_of == NULL ||
         b->first_reader == NULL || b->readers == NULL || b->done == NULL) {
         return STATUS_ERROR;
@@ -492,6 +492,15 @@ builder_fini(Builder *b)
         stage_free(b->steps.data[i].stage);
     }
     builder_stages_fini(b);
+    const size_t count = (size_t)b->g->count, bytes = count * sizeof(int32_t);
+    mem_free(b->value_of, bytes + 1);
+    mem_free(b->waits, bytes + 1);
+    mem_free(b->member, bytes + 1);
+    mem_free(b->stage_of, bytes + 1);
+    mem_free(b->first_reader, bytes + sizeof(int32_t));
+    mem_free(b->readers,
+             b->readers == NULL ? 0 : (size_t)b->g->first[count] * sizeof(int32_t) + 1);
+    mem_free(b->done, count + 1);
     hash_fini(&b->key_places);
     vec_fini(&b->values);
     vec_fini(&b->memory);

@@ -14,12 +14,13 @@
 
 enum {
     BUCKETS = 512,
-    MAX_PLANS = 512
+    MAX_PLANS = 512,
+    MAX_BYTES = 256 << 20
 };
 
 static Plan *buckets[BUCKETS];
 static Plan *newest, *oldest;
-static PlanCacheInfo info = {.max_size = MAX_PLANS};
+static PlanCacheInfo info = {.max_size = MAX_PLANS, .max_bytes = MAX_BYTES};
 static bool equal_hashes;
 
 /* ---- plans ---- */
@@ -87,7 +88,34 @@ cache_remove(Plan *plan)
     *at = plan->next_in_bucket;
     unlink_use(plan);
     info.size--;
+    info.bytes -= plan->bytes;
     plan_release(plan);
+}
+
+/* Make room, but keep the newest. */
+static void
+cache_shrink(int64_t plans, int64_t bytes)
+{
+    while (oldest != newest && (info.size > plans || info.bytes > bytes)) {
+        cache_remove(oldest);
+        info.evictions++;
+    }
+}
+
+static int64_t
+plan_bytes(const Plan *plan)
+{
+    int64_t bytes = sizeof *plan;
+    for (int64_t i = 0; i < plan->block_sizes.size; i++) {
+        bytes += (int64_t)plan->block_sizes.data[i];
+    }
+    for (int32_t i = 0; i < plan->nliterals; i++) {
+        bytes += (int64_t)plan->literals[i]->storage->size;
+    }
+    for (int32_t i = 0; i < plan->nsteps; i++) {
+        bytes += device_cpu()->prepared_bytes(device_cpu(), plan->steps[i].prepared);
+    }
+    return bytes;
 }
 
 static Plan *
@@ -119,14 +147,13 @@ cache_add(Plan *plan, const PlanKey *key)
     plan->words = words;
     plan->nwords = key->words.size;
     plan->hash = key->hash;
-    if (info.size == MAX_PLANS) {
-        cache_remove(oldest);
-        info.evictions++;
-    }
+    plan->bytes = plan_bytes(plan);
     plan->next_in_bucket = buckets[bucket_of(key->hash)];
     buckets[bucket_of(key->hash)] = plan_retain(plan);
     link_newest(plan);
     info.size++;
+    info.bytes += plan->bytes;
+    cache_shrink(MAX_PLANS, info.max_bytes);
     return STATUS_OK;
 }
 
@@ -143,6 +170,13 @@ plan_cache_clear(void)
         cache_remove(newest);
     }
     info.hits = info.misses = info.evictions = 0;
+}
+
+void
+plan_cache_set_max_bytes(int64_t bytes)
+{
+    info.max_bytes = bytes;
+    cache_shrink(MAX_PLANS, info.max_bytes);
 }
 
 void

@@ -10,9 +10,10 @@ cache_info(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     const PlanCacheInfo info = plan_cache_info();
-    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L}", "hits", (long long)info.hits, "misses",
+    return Py_BuildValue("{s:L,s:L,s:L,s:L,s:L,s:L,s:L}", "hits", (long long)info.hits, "misses",
                          (long long)info.misses, "evictions", (long long)info.evictions, "size",
-                         (long long)info.size, "max_size", (long long)info.max_size);
+                         (long long)info.size, "max_size", (long long)info.max_size, "bytes",
+                         (long long)info.bytes, "max_bytes", (long long)info.max_bytes);
 }
 
 static PyObject *
@@ -21,6 +22,18 @@ cache_clear(PyObject *module, PyObject *unused)
     (void)module;
     (void)unused;
     plan_cache_clear();
+    Py_RETURN_NONE;
+}
+
+static PyObject *
+cache_set_max_bytes(PyObject *module, PyObject *bytes)
+{
+    (void)module;
+    const long long limit = PyLong_AsLongLong(bytes);
+    if (limit == -1 && PyErr_Occurred() != NULL) {
+        return NULL;
+    }
+    plan_cache_set_max_bytes(limit);
     Py_RETURN_NONE;
 }
 
@@ -44,9 +57,12 @@ static PyMethodDef functions[] = {
     {"plan_cache_info", cache_info, METH_NOARGS,
      "plan_cache_info()\n--\n\nWhat the cache of plans holds and how it was used.\n\n"
      "Returns\n-------\ndict\n"
-     "    ``hits`` and ``misses`` of calls, ``evictions``, ``size`` and ``max_size`` in plans.\n"},
+     "    ``hits`` and ``misses`` of calls, ``evictions``, ``size`` and ``max_size`` in plans,\n"
+     "    ``bytes`` and ``max_bytes`` of memory, about.\n"},
     {"plan_cache_clear", cache_clear, METH_NOARGS,
      "plan_cache_clear()\n--\n\nForget all plans, and the counts of their use.\n"},
+    {"plan_cache_set_max_bytes", cache_set_max_bytes, METH_O,
+     "plan_cache_set_max_bytes(bytes)\n--\n\nLet plans take this much memory."},
     {"plan_cache_equal_hashes", cache_equal_hashes, METH_O,
      "plan_cache_equal_hashes(on)\n--\n\nFor tests: let all keys have one hash."},
     {"_stage_runs", count_stage_runs, METH_NOARGS,

@@ -170,6 +170,13 @@ dummy_run_prepared(Device *self, const struct Prepared *p, char *const *in, char
                              reveal_pointers(sums, p->nsum, totals));
 }
 
+static int64_t
+dummy_prepared_bytes(Device *self, const struct Prepared *prepared)
+{
+    (void)self;
+    return prepared == NULL ? 0 : cpu->prepared_bytes(cpu, prepared->of_cpu);
+}
+
 static void
 dummy_release(Device *self, struct Prepared *prepared)
 {
@@ -212,6 +219,7 @@ static Device device = {
     .prepare = dummy_prepare,
     .run_prepared = dummy_run_prepared,
     .release = dummy_release,
+    .prepared_bytes = dummy_prepared_bytes,
     .run_primitive = dummy_primitive,
     .supports = dummy_supports,
 };

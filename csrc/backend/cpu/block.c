@@ -326,6 +326,12 @@ block_free(BlockCode *code)
 }
 
 int64_t
+block_bytes(const BlockCode *code)
+{
+    return (int64_t)code->bytes + native_bytes(code->native);
+}
+
+int64_t
 block_scratch_bytes(const BlockCode *code)
 {
     return code->scratch_bytes;

@@ -51,6 +51,8 @@ void block_free(BlockCode *code);
 BlockKernel block_kernel(const Instruction *instruction, const uint8_t *dtypes);
 
 int64_t block_scratch_bytes(const BlockCode *code);
+/* Memory that the code takes, about. */
+int64_t block_bytes(const BlockCode *code);
 /* The machine code, NULL where the interpreter runs. */
 const uint8_t *block_machine_code(const BlockCode *code, int64_t *size);
 /* May outputs lie exactly where inputs lie? */

@@ -92,6 +92,7 @@ block_round_up(int64_t n)
 Native *native_plan(const Compiler *c, int *nslots);
 bool native_emit(Native *native, Compiler *c);
 void native_free(Native *native);
+int64_t native_bytes(const Native *native); /* about; NULL has none */
 void native_prologue(const BlockCode *code, const BlockFrame *frame);
 bool native_run(const BlockCode *code, const BlockFrame *frame, int64_t n);
 

@@ -81,6 +81,13 @@ cpu_device_release(Device *self, Prepared *prepared)
     cpu_release(prepared);
 }
 
+static int64_t
+cpu_device_prepared_bytes(Device *self, const Prepared *prepared)
+{
+    (void)self;
+    return cpu_prepared_bytes(prepared);
+}
+
 typedef Status (*PrimitiveFn)(const Call *call);
 
 static const PrimitiveFn primitives[OP_COUNT - OP_ELEMENTWISE_COUNT] = {
@@ -116,6 +123,7 @@ static Device device = {
     .prepare = cpu_device_prepare,
     .run_prepared = cpu_device_run_prepared,
     .release = cpu_device_release,
+    .prepared_bytes = cpu_device_prepared_bytes,
     .run_primitive = cpu_device_primitive,
     .supports = cpu_supports,
 };

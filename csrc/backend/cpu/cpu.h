@@ -20,6 +20,7 @@ Prepared *cpu_prepare(const Program *program);
 Status cpu_run_prepared(const Prepared *prepared, char *const *in, char *const *out,
                         char *const *sums);
 void cpu_release(Prepared *prepared);
+int64_t cpu_prepared_bytes(const Prepared *prepared);
 
 /* A primitive that the host language carries out; takes the interpreter's lock. */
 Status cpu_run_on_host(const Call *call);

@@ -34,6 +34,17 @@ native_free(Native *native)
     mem_free(native, sizeof *native);
 }
 
+int64_t
+native_bytes(const Native *native)
+{
+    return native == NULL ? 0
+                          : (int64_t)(sizeof *native + native->memory.bytes) +
+                                native->order.capacity * (int64_t)sizeof(uint16_t) +
+                                native->steps.capacity * (int64_t)sizeof(Step) +
+                                native->cells.capacity * (int64_t)sizeof(Cell) +
+                                native->homes.capacity * (int64_t)sizeof(Home);
+}
+
 /* ---- emitting ---- */
 
 typedef struct Emitter {

@@ -318,3 +318,12 @@ cpu_release(Prepared *prepared)
         mem_free(prepared, prepared->bytes);
     }
 }
+
+int64_t
+cpu_prepared_bytes(const Prepared *prepared)
+{
+    if (prepared == NULL) {
+        return 0;
+    }
+    return (int64_t)prepared->bytes + (prepared->code == NULL ? 0 : block_bytes(prepared->code));
+}
