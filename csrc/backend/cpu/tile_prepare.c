@@ -290,6 +290,21 @@ indices_together(const TileStep *step, int64_t lanes)
     return together;
 }
 
+/* Does a result lie where an operand lay? */
+static bool
+is_in_place(const TileCode *code, const TileStep *step)
+{
+    for (int o = 0; o < step->nout; o++) {
+        for (int i = 0; i < step->nin; i++) {
+            if (!step->in[i].is_view &&
+                code->places[step->in[i].at] == code->places[step->out[o].at]) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
 static Status
 prepare_block(TileCode *code, const TileStep *step, TilePlan *plan)
 {
@@ -318,7 +333,7 @@ prepare_block(TileCode *code, const TileStep *step, TilePlan *plan)
                                 .sum_registers = step->sum_registers,
                                 .lanes = code->lanes * plan->indices,
                                 .elements = p->rows * tile_space(step),
-                                .in_place = true};
+                                .in_place = is_in_place(code, step)};
         plan->block = block_compile(&spec);
     }
     mem_free(dtypes, (size_t)step->nin + 1);
