@@ -1,5 +1,5 @@
-/* graph/stage_build.h -- a stage while it is compiled: shared by stage_compile.c, which makes
- * steps of members, and stage_group.c, which makes blocks of elementwise ones. */
+/* graph/stage_build.h -- a stage while it is compiled: shared by stage_compile.c, which orders
+ * its members, stage_operand.c, stage_product.c and stage_group.c, which make steps of them. */
 #ifndef PYARR_GRAPH_STAGE_BUILD_H
 #define PYARR_GRAPH_STAGE_BUILD_H
 
@@ -101,6 +101,19 @@ int stage_add_sum(StageBuild *b, int32_t at, int buffer);
 Status stage_add_step(StageBuild *b, const TileStep *step);
 /* C-order strides of a value's inner elements along `axes` of it. */
 void stage_inner_strides(const Node *node, int row, int naxes, const int *axes, int64_t *strides);
+
+void stage_step_fini(const TileStep *step);
+
+/* Steps of members that are no blocks. */
+Status stage_add_map(StageBuild *b, int32_t at);
+Status stage_add_outer(StageBuild *b, int32_t at);
+Status stage_add_pushed(StageBuild *b, int32_t at);
+Status stage_add_gather(StageBuild *b, int32_t at);
+Status stage_add_scatter(StageBuild *b, int32_t at);
+/* Which sums over rows go through products instead; those products are done. */
+void stage_find_pushed(StageBuild *b);
+/* Views that some step needs in a buffer are not read where they lie by others. */
+Status stage_find_buffered(StageBuild *b);
 
 /* Is the member computed by a block? */
 static inline bool

@@ -8,6 +8,8 @@
 #include "backend/cpu/kernels/tile.h"
 #include "backend/tile.h"
 
+#include <stdatomic.h>
+
 /* How one step runs. */
 typedef struct TilePlan {
     BlockCode *block;
@@ -49,5 +51,72 @@ tile_space(const TileStep *step)
 }
 
 ReduceOp tile_reduce_op(OpCode op);
+
+/* ---- a run: tile_run.c goes through chunks and tiles, tile_steps.c and tile_block.c do steps ---- */
+typedef struct TileSweep {
+    const TileCode *code;
+    const TileMemory *views;
+    char *const *outs;
+    char *workspace;        /* of all threads */
+    int64_t thread_bytes;
+    char *packed;           /* shared sides of contractions */
+    char *parts;            /* results of chunks */
+    atomic_int stop;
+    atomic_int negative_power;
+    _Atomic int64_t bad_index;
+} TileSweep;
+
+/* One tile as a thread works on it. */
+typedef struct Tile {
+    TileSweep *sweep;
+    const TileCode *code;
+    const TileProgram *program;
+    int64_t row, n;         /* first row, rows */
+    int64_t chunk;
+    char *buffers, *scratch;
+    void **pointers;
+} Tile;
+
+static inline int64_t
+tile_view_size(const Tile *t, int view)
+{
+    return dtype_size(t->program->views[view].dtype);
+}
+
+static inline int64_t
+tile_lane_bytes(const Tile *t, int buffer)
+{
+    return t->code->lanes * dtype_size(t->program->buffers[buffer].dtype);
+}
+
+static inline char *
+tile_buffer(const Tile *t, const TileRef *ref)
+{
+    return t->buffers + t->code->places[ref->at] + ref->offset * tile_lane_bytes(t, ref->at);
+}
+
+/* Where the chunk adds up a sum. */
+static inline char *
+tile_part(const Tile *t, int sum)
+{
+    const TileSum *s = &t->program->sums[sum];
+    return t->sweep->parts + t->code->sum_places[sum] +
+           t->chunk * s->count * dtype_size(s->dtype);
+}
+
+
+bool tile_next_index(int ndim, const int64_t *shape, int64_t *index);
+int64_t tile_offset(const int64_t *strides, const int64_t *index, int ndim);
+void tile_load(const Tile *t, const TileStep *step);
+void tile_store(const Tile *t, const TileStep *step);
+void tile_fill(const Tile *t, int buffer, OpCode op);
+bool tile_block(const Tile *t, const TileStep *step, const TilePlan *plan);
+void tile_contract(const Tile *t, const TileStep *step, const TilePlan *plan);
+void tile_contract_rows(const Tile *t, const TileStep *step, const TilePlan *plan);
+void tile_sum_rows(const Tile *t, const TileStep *step);
+void tile_gather(const Tile *t, const TileStep *step);
+void tile_scatter(const Tile *t, const TileStep *step);
+/* The shared side of a map as [..][i][j]. */
+void tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan);
 
 #endif

@@ -1,0 +1,146 @@
+/* backend/cpu/tile_block.c -- a step of elementwise instructions: the block at every index of its
+ * space, over the lanes of a tile. */
+#include "backend/cpu/tile.h"
+
+#include "backend/cpu/cpu.h"
+
+#include <string.h>
+
+typedef struct Walker {
+    const Tile *t;
+    const TileStep *step;
+    const TilePlan *plan;
+    BlockFrame frame;
+    void **pointers;
+} Walker;
+
+/* Bytes that operand k moves from one index to the next along an axis. */
+static inline int64_t
+ref_step(const Tile *t, const TileRef *ref, int axis)
+{
+    return ref->is_view ? t->sweep->views[ref->at].strides[axis]
+                        : ref->strides[axis] * tile_lane_bytes(t, ref->at);
+}
+
+static void
+walker_move(const Walker *w, const int64_t *index, int ndim)
+{
+    const TileStep *step = w->step;
+    for (int k = 0; k < step->nin + step->nout; k++) {
+        const TileRef *ref = k < step->nin ? &step->in[k] : &step->out[k - step->nin];
+        char *at = ref->is_view ? w->t->sweep->views[ref->at].data : tile_buffer(w->t, ref);
+        for (int d = 0; d < ndim; d++) {
+            at += index[d] * ref_step(w->t, ref, d);
+        }
+        w->pointers[k] = at;
+    }
+}
+
+static bool
+walker_run(const Walker *w, int64_t lanes)
+{
+    return (!w->plan->uniforms_vary || block_prologue(w->plan->block, &w->frame)) &&
+           block_run(w->plan->block, &w->frame, lanes);
+}
+
+/* The index's sums over the rows of the tile. */
+static bool
+walker_run_sums(const Walker *w, const int64_t *index)
+{
+    const TileStep *step = w->step;
+    const Tile *t = w->t;
+    block_sums_start(w->plan->block, w->frame.sums);
+    if (!walker_run(w, t->n)) {
+        return false;
+    }
+    for (int s = 0; s < step->nsums; s++) {
+        _Alignas(16) char sum[BLOCK_ELEMENT_BYTES];
+        const TileRef *ref = &step->block_sums[s];
+        const DType dtype = t->program->sums[ref->at].dtype;
+        block_sum_fold(w->plan->block, w->frame.sums, s, sum);
+        cpu_reduce_kernels(REDUCE_SUM, dtype)
+            ->join(tile_part(t, ref->at) +
+                       tile_offset(ref->strides, index, step->ndim) * dtype_size(dtype),
+                   sum, 1);
+    }
+    return true;
+}
+
+/* All indices of the innermost axis from where the pointers are. */
+static bool
+walker_line(const Walker *w, int64_t *index)
+{
+    const TileStep *step = w->step;
+    const int last = step->ndim - 1, count = step->nin + step->nout;
+    if (last < 0) {
+        return step->nsums > 0 ? walker_run_sums(w, index) : walker_run(w, w->t->n);
+    }
+    int64_t moves[512];
+    int moving[512], nmoving = 0;
+    for (int k = 0; k < count; k++) {
+        const TileRef *ref = k < step->nin ? &step->in[k] : &step->out[k - step->nin];
+        const int64_t move = ref_step(w->t, ref, last);
+        if (move != 0) {
+            moving[nmoving] = k;
+            moves[nmoving++] = move;
+        }
+    }
+    for (int64_t i = 0; i < step->shape[last]; i++) {
+        index[last] = i;
+        if (!(step->nsums > 0 ? walker_run_sums(w, index) : walker_run(w, w->t->n))) {
+            return false;
+        }
+        for (int m = 0; m < nmoving; m++) {
+            w->pointers[moving[m]] = (char *)w->pointers[moving[m]] + moves[m];
+        }
+    }
+    index[last] = 0;
+    return true;
+}
+
+/* Full tiles whose lanes of several indices lie side by side. */
+static bool
+walker_together(const Walker *w)
+{
+    const TileStep *step = w->step;
+    const int64_t calls = tile_space(step) / w->plan->indices;
+    int64_t index[TILE_NDIM];
+    for (int64_t c = 0; c < calls; c++) {
+        int64_t rest = c * w->plan->indices;
+        for (int d = step->ndim - 1; d >= 0; d--) {
+            index[d] = rest % step->shape[d];
+            rest /= step->shape[d];
+        }
+        walker_move(w, index, step->ndim);
+        if (!walker_run(w, w->plan->indices * w->t->n)) {
+            return false;
+        }
+    }
+    return true;
+}
+
+bool
+tile_block(const Tile *t, const TileStep *step, const TilePlan *plan)
+{
+    Walker w = {.t = t, .step = step, .plan = plan};
+    w.pointers = t->pointers + plan->refs;
+    w.frame = (BlockFrame){.in = (const void *const *)w.pointers,
+                           .out = (void *const *)(w.pointers + step->nin),
+                           .sums = t->scratch,
+                           .scratch = t->scratch + step->nsums * (int64_t)BLOCK_SUM_BYTES};
+    int64_t index[TILE_NDIM] = {0};
+    walker_move(&w, index, step->ndim);
+    if (!plan->uniforms_vary && !block_prologue(plan->block, &w.frame)) {
+        return false;
+    }
+    if (plan->indices > 1 && t->n == t->code->lanes) {
+        return walker_together(&w);
+    }
+    do {
+        walker_move(&w, index, step->ndim);
+        if (!walker_line(&w, index)) {
+            return false;
+        }
+    } while (tile_next_index(step->ndim - 1, step->shape, index));
+    return true;
+}

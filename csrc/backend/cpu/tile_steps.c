@@ -1,0 +1,338 @@
+/* backend/cpu/tile_steps.c -- the steps of a tile that are no blocks: loading, storing, contracting,
+ * indexing. */
+#include "backend/cpu/tile.h"
+
+#include "backend/cpu/cpu.h"
+
+#include <string.h>
+
+/* The next index of a space; false after the last one. */
+bool
+tile_next_index(int ndim, const int64_t *shape, int64_t *index)
+{
+    for (int d = ndim - 1; d >= 0; d--) {
+        if (++index[d] < shape[d]) {
+            return true;
+        }
+        index[d] = 0;
+    }
+    return false;
+}
+
+int64_t
+tile_offset(const int64_t *strides, const int64_t *index, int ndim)
+{
+    int64_t offset = 0;
+    for (int d = 0; d < ndim; d++) {
+        offset += index[d] * strides[d];
+    }
+    return offset;
+}
+
+/* ---- loading, storing, filling ---- */
+
+/* Elements of another size than the kernels know. */
+static void
+load_any(char *to, int64_t lanes, const char *from, int64_t row_stride, int64_t stride, int64_t n,
+         int64_t count, int size)
+{
+    for (int64_t e = 0; e < count; e++) {
+        for (int64_t r = 0; r < n; r++) {
+            memcpy(to + (e * lanes + r) * size, from + r * row_stride + e * stride, (size_t)size);
+        }
+    }
+}
+
+void
+tile_load(const Tile *t, const TileStep *step)
+{
+    const int view = step->in[0].at;
+    const TileMemory *memory = &t->sweep->views[view];
+    const TileKernels *kernels = cpu_tile_kernels(t->program->views[view].dtype);
+    const int64_t size = tile_view_size(t, view), lanes = t->code->lanes;
+    const int last = step->ndim - 1;
+    const int64_t count = last >= 0 ? step->shape[last] : 1;
+    const int64_t stride = last >= 0 ? memory->strides[last] : 0;
+    int64_t index[TILE_NDIM] = {0};
+    char *to = tile_buffer(t, &step->out[0]);
+    do {
+        const char *from = memory->data + t->row * memory->row_stride +
+                           tile_offset(memory->strides, index, last);
+        if (kernels != NULL) {
+            kernels->load(to, lanes, from, memory->row_stride, stride, t->n, count);
+        } else {
+            load_any(to, lanes, from, memory->row_stride, stride, t->n, count, (int)size);
+        }
+        to += count * lanes * size;
+    } while (tile_next_index(last, step->shape, index));
+}
+
+void
+tile_store(const Tile *t, const TileStep *step)
+{
+    const TileOut *out = &t->program->outs[step->to];
+    const TileKernels *kernels = cpu_tile_kernels(out->dtype);
+    const int64_t size = dtype_size(out->dtype), lanes = t->code->lanes;
+    const int64_t row_bytes = out->inner * size;
+    const TileRef *ref = &step->in[0];
+    int64_t index[TILE_NDIM] = {0};
+    const int last = step->ndim - 1;
+    const int64_t count = last >= 0 ? step->shape[last] : 1;
+    const int64_t stride = last >= 0 ? ref->strides[last] : 0;
+    int64_t e = 0; /* inner element of the output */
+    const char *base = tile_buffer(t, ref);
+    do {
+        const char *from = base + tile_offset(ref->strides, index, last) * lanes * size;
+        for (int64_t k = 0; k < count;) {
+            const int64_t o = e / out->inner, i = e % out->inner;
+            int64_t part = out->inner - i < count - k ? out->inner - i : count - k;
+            part = stride == 1 ? part : 1;
+            char *to = t->sweep->outs[step->to] +
+                       ((o * t->program->rows + t->row) * out->inner + i) * size;
+            if (kernels != NULL) {
+                kernels->store(to, row_bytes, from, lanes, t->n, part);
+            } else {
+                for (int64_t r = 0; r < t->n; r++) {
+                    for (int64_t j = 0; j < part; j++) {
+                        memcpy(to + r * row_bytes + j * size, from + (j * lanes + r) * size,
+                               (size_t)size);
+                    }
+                }
+            }
+            from += part * stride * lanes * size;
+            k += part;
+            e += part;
+        }
+    } while (tile_next_index(last, step->shape, index));
+}
+
+/* What reductions begin with: like an empty sum, which adds to nothing; the least and the
+ * greatest begin with what is beyond all others. */
+static void
+neutral_element(OpCode op, DType dtype, char *value)
+{
+    const double infinity = __builtin_inf();
+    const double x = op == OP_reduce_max ? -infinity : op == OP_reduce_min ? infinity
+                     : op == OP_prod     ? 1.0
+                                         : -0.0;
+    memset(value, 0, 16);
+    switch (dtype) {
+    case DT_f32:
+        memcpy(value, &(float){(float)x}, 4);
+        break;
+    case DT_c64:
+        memcpy(value, (float[2]){(float)x, op == OP_prod ? 0.0F : (float)x}, 8);
+        break;
+    case DT_c128:
+        memcpy(value, (double[2]){x, op == OP_prod ? 0.0 : x}, 16);
+        break;
+    default:
+        memcpy(value, &x, 8);
+    }
+}
+
+void
+tile_fill(const Tile *t, int buffer, OpCode op)
+{
+    char value[16];
+    const TileBuffer *b = &t->program->buffers[buffer];
+    neutral_element(op, b->dtype, value);
+    cpu_fill(t->buffers + t->code->places[buffer], value, dtype_size(b->dtype),
+             b->count * t->code->lanes);
+}
+
+/* ---- contractions ---- */
+
+/* Rows of contiguous aligned elements: where they lie, or copied. */
+static const char *
+rows_of(const Tile *t, int view, int64_t nj, int64_t *row_stride)
+{
+    const TileMemory *memory = &t->sweep->views[view];
+    const TileView *v = &t->program->views[view];
+    const int64_t size = tile_view_size(t, view);
+    const char *data = memory->data + t->row * memory->row_stride;
+    int64_t expected = size;
+    bool contiguous = (uintptr_t)memory->data % (uintptr_t)size == 0 &&
+                      memory->row_stride % size == 0;
+    for (int d = v->ndim - 1; d >= 0; d--) {
+        contiguous = contiguous && (v->shape[d] == 1 || memory->strides[d] == expected);
+        expected *= v->shape[d];
+    }
+    *row_stride = memory->row_stride;
+    if (contiguous) {
+        return data;
+    }
+    *row_stride = nj * size;
+    for (int64_t r = 0; r < t->n; r++) {
+        int64_t index[TILE_NDIM] = {0};
+            char *to = t->scratch + r * nj * size;
+        do {
+            memcpy(to, data + r * memory->row_stride +
+                           tile_offset(memory->strides, index, v->ndim), (size_t)size);
+            to += size;
+        } while (tile_next_index(v->ndim, v->shape, index));
+    }
+    return t->scratch;
+}
+
+void
+tile_contract_rows(const Tile *t, const TileStep *step, const TilePlan *plan)
+{
+    int64_t row_stride;
+    if (step->kind == TILE_ROW_MAP) {
+        const char *x = rows_of(t, step->in[0].at, step->nj, &row_stride);
+        const TileRef *out = &step->out[0];
+        const TileKernels *kernels = cpu_tile_kernels(t->program->buffers[out->at].dtype);
+        kernels->row_map(tile_buffer(t, out), out->strides[step->ndim] * t->code->lanes,
+                         t->sweep->packed + plan->packed, step->ni, step->nj, x, row_stride,
+                         t->n);
+    } else {
+        const char *x = rows_of(t, step->in[1].at, step->nj, &row_stride);
+        const TileRef *p = &step->in[0];
+        const TileKernels *kernels = cpu_tile_kernels(t->program->buffers[p->at].dtype);
+        kernels->row_outer(tile_part(t, step->to), tile_buffer(t, p),
+                           p->strides[step->ndim] * t->code->lanes, step->ni, x, row_stride,
+                           step->nj, t->n);
+    }
+}
+
+/* Lanes beyond the last row must add nothing. */
+static void
+clear_tail(const Tile *t, char *data, int64_t step_bytes, int64_t count, int64_t size)
+{
+    const int64_t end = tile_round(t->n, TILE_UNIT);
+    for (int64_t i = 0; i < count && end > t->n; i++) {
+        memset(data + i * step_bytes + t->n * size, 0, (size_t)((end - t->n) * size));
+    }
+}
+
+void
+tile_contract(const Tile *t, const TileStep *step, const TilePlan *plan)
+{
+    const TileRef *a = &step->in[0], *b = &step->in[1];
+    const DType dtype = t->program->buffers[a->at].dtype;
+    const TileKernels *kernels = cpu_tile_kernels(dtype);
+    const int64_t size = dtype_size(dtype), lanes = t->code->lanes, nd = step->ndim;
+    int64_t index[TILE_NDIM] = {0}, e = 0;
+    do {
+        char *x = tile_buffer(t, a) + tile_offset(a->strides, index, step->ndim) * lanes * size;
+        if (step->kind == TILE_MAP) {
+            const TileRef *out = &step->out[0];
+            char *to = tile_buffer(t, out) + tile_offset(out->strides, index, step->ndim) * lanes * size;
+            kernels->map(to, out->strides[nd] * lanes,
+                         t->sweep->packed + plan->packed + e * step->ni * step->nj * size,
+                         step->ni, step->nj, x, a->strides[nd] * lanes, t->n);
+        } else {
+            char *y = tile_buffer(t, b) + tile_offset(b->strides, index, step->ndim) * lanes * size;
+            clear_tail(t, x, a->strides[nd] * lanes * size, step->ni, size);
+            clear_tail(t, y, b->strides[nd] * lanes * size, step->nj, size);
+            kernels->outer(tile_part(t, step->to) + e * step->ni * step->nj * size, x,
+                           a->strides[nd] * lanes, step->ni, y, b->strides[nd] * lanes, step->nj,
+                           t->n);
+        }
+        e++;
+    } while (tile_next_index(step->ndim, step->shape, index));
+}
+
+void
+tile_sum_rows(const Tile *t, const TileStep *step)
+{
+    const TileRef *ref = &step->in[0];
+    const DType dtype = t->program->buffers[ref->at].dtype;
+    const TileKernels *kernels = cpu_tile_kernels(dtype);
+    const int64_t size = dtype_size(dtype), lanes = t->code->lanes;
+    const int64_t stride = ref->strides[step->ndim] * lanes;
+    int64_t index[TILE_NDIM] = {0};
+    char *to = tile_part(t, step->to);
+    do {
+        char *x = tile_buffer(t, ref) + tile_offset(ref->strides, index, step->ndim) * lanes * size;
+        clear_tail(t, x, stride * size, step->nj, size);
+        kernels->sum(to, x, stride, step->nj, t->n);
+        to += step->nj * size;
+    } while (tile_next_index(step->ndim, step->shape, index));
+}
+
+/* The shared side of a map as [..][i][j]. */
+void
+tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan)
+{
+    const TileView *view = &sweep->code->program->views[step->in[1].at];
+    const TileMemory *memory = &sweep->views[step->in[1].at];
+    const int64_t size = dtype_size(view->dtype);
+    int64_t index[TILE_NDIM] = {0};
+    char *to = sweep->packed + plan->packed;
+    do {
+        const char *from = memory->data + tile_offset(memory->strides, index, step->ndim);
+        for (int64_t i = 0; i < step->ni; i++) {
+            for (int64_t j = 0; j < step->nj; j++, to += size) {
+                memcpy(to, from + i * memory->strides[step->ndim] +
+                               j * memory->strides[step->ndim + 1], (size_t)size);
+            }
+        }
+    } while (tile_next_index(step->ndim, step->shape, index));
+}
+
+/* ---- indices ---- */
+
+/* The row's index into `n` places, or -1 when it is out of range. */
+static int64_t
+row_index(const Tile *t, const TileStep *step, int64_t r)
+{
+    const TileMemory *memory = &t->sweep->views[step->in[0].at];
+    int64_t at;
+    memcpy(&at, memory->data + (t->row + r) * memory->row_stride, sizeof at);
+    const int64_t place = at < 0 ? at + step->ni : at;
+    if (place < 0 || place >= step->ni) {
+        atomic_store(&t->sweep->bad_index, at);
+        atomic_store(&t->sweep->stop, 2);
+        return -1;
+    }
+    return place;
+}
+
+void
+tile_gather(const Tile *t, const TileStep *step)
+{
+    const TileMemory *table = &t->sweep->views[step->in[1].at];
+    const int64_t size = tile_view_size(t, step->in[1].at), lanes = t->code->lanes;
+    for (int64_t r = 0; r < t->n; r++) {
+        const int64_t place = row_index(t, step, r);
+        if (place < 0) {
+            return;
+        }
+        int64_t index[TILE_NDIM] = {0};
+            char *to = tile_buffer(t, &step->out[0]) + r * size;
+        do {
+            memcpy(to, table->data + place * table->strides[step->ndim] +
+                           tile_offset(table->strides, index, step->ndim), (size_t)size);
+            to += lanes * size;
+        } while (tile_next_index(step->ndim, step->shape, index));
+    }
+}
+
+void
+tile_scatter(const Tile *t, const TileStep *step)
+{
+    const TileRef *from = &step->in[1];
+    const DType dtype = t->program->buffers[from->at].dtype;
+    const int64_t size = dtype_size(dtype), lanes = t->code->lanes, count = tile_space(step);
+    const ReduceKernels *kernels = cpu_reduce_kernels(REDUCE_SUM, dtype);
+    for (int64_t r = 0; r < t->n; r++) {
+        const int64_t place = row_index(t, step, r);
+        if (place < 0) {
+            return;
+        }
+        int64_t index[TILE_NDIM] = {0};
+            char *to = tile_part(t, step->to) + place * count * size;
+        const char *base = tile_buffer(t, from) + r * size;
+        do {
+            const char *x = base + tile_offset(from->strides, index, step->ndim) * lanes * size;
+            if (dtype == DT_f64) {
+                *(double *)to += *(const double *)x;
+            } else {
+                kernels->join(to, x, 1);
+            }
+            to += size;
+        } while (tile_next_index(step->ndim, step->shape, index));
+    }
+}
