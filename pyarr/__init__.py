@@ -27,8 +27,10 @@ from pyarr import (
     nans,
     numeric,
     order,
+    plans,
     polynomials,
     products,
+    profiling,
     reductions,
     repeating,
     replay,
@@ -91,8 +93,9 @@ _ALIASES = {
 # names of the core that are no part of the interface
 _INTERNAL = (
     "Jit apply capture custom export_refusals grad_enabled is_active is_capturing "
-    "is_tracing num_threads ops plan_cache_equal_hashes register_host "
-    "set_grad_enabled set_pin_limit tape_grad transform ufunc"
+    "is_tracing num_threads ops plan_cache_equal_hashes profile_start profile_stop "
+    "register_host set_grad_enabled set_pin_limit tape_grad transform ufunc "
+    "watch_plans"
 ).split()
 
 _LAZY = ("autograd", "fft", "linalg", "optimize", "random", "testing")
@@ -123,6 +126,8 @@ def _names():
         custom,
         modes,
         replay,
+        plans,
+        profiling,
     ):
         public = getattr(module, "__all__", vars(module))
         public = getattr(module, "__all__", vars(module))

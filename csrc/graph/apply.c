@@ -1,6 +1,7 @@
 /* graph/apply.c -- the one entrance of every op: eager, onto the tape, or onto the trace. */
 #include "backend/backend.h"
 #include "base/hooks.h"
+#include "base/profile.h"
 #include "graph/evaluate.h"
 #include "graph/graph.h"
 #include "graph/trace.h"
@@ -208,6 +209,28 @@ apply_nonzero(Array *x)
 }
 
 static Array *
+apply_eager(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams, DType forced)
+{
+    return op_is_elementwise(op) ? execute_elementwise_in_order(op, in, nin, forced)
+                                 : execute(op, in, nin, params, nparams, forced);
+}
+
+static Array *
+apply_profiled(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams,
+               DType forced)
+{
+    const int64_t begin = profile_now();
+    Array *out = apply_eager(op, in, nin, params, nparams, forced);
+    int64_t bytes = out == NULL ? 0 : out->size * dtype_size((DType)out->dtype);
+    for (int i = 0; i < nin; i++) {
+        bytes += in[i]->size * dtype_size((DType)in[i]->dtype);
+    }
+    const bool counts = out != NULL && op_is_elementwise(op);
+    profile_add(PROFILE_EAGER, op_info(op)->name, begin, bytes, counts ? out->size : 0);
+    return out;
+}
+
+static Array *
 apply(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams, DType forced)
 {
     Trace *trace = trace_current();
@@ -218,10 +241,8 @@ apply(OpCode op, Array *const *in, int nin, const int64_t *params, int nparams, 
         return apply_nonzero(in[0]);
     }
     if (trace == NULL && !any_bound(in, nin)) {
-        if (op_is_elementwise(op)) {
-            return execute_elementwise_in_order(op, in, nin, forced);
-        }
-        return execute(op, in, nin, params, nparams, forced);
+        return profile_on ? apply_profiled(op, in, nin, params, nparams, forced)
+                          : apply_eager(op, in, nin, params, nparams, forced);
     }
     if (nin > CALL_MAX_INPUTS) {
         return err_null(ERR_VALUE, "%s: at most %d inputs, got %d", op_info(op)->name,

@@ -229,6 +229,25 @@ operand_of(const Builder *b, int32_t value)
 }
 
 static Status
+keep_listing(Plan *plan, PlanStep *step, const Program *program)
+{
+    const size_t dims = (size_t)program->ndim * sizeof(int64_t);
+    const size_t bytes = (size_t)program->ninstructions * sizeof(Instruction);
+    int64_t *shape = plan_alloc(plan, dims);
+    Instruction *code = plan_alloc(plan, bytes);
+    if (shape == NULL || code == NULL) {
+        return STATUS_ERROR;
+    }
+    memcpy(shape, program->shape, dims);
+    memcpy(code, program->instructions, bytes);
+    step->ndim = program->ndim;
+    step->ninstructions = program->ninstructions;
+    step->shape = shape;
+    step->instructions = code;
+    return STATUS_OK;
+}
+
+static Status
 prepare_program(Builder *b, PlanStep *step, const Group *group, const uint16_t *registers,
                 int nout)
 {
@@ -262,6 +281,9 @@ prepare_program(Builder *b, PlanStep *step, const Group *group, const uint16_t *
                              .sums = operands + group->nin + nout,
                              .sum_registers = summed};
     step->nplain = nout;
+    if (keep_listing(b->plan, step, &program) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
     step->prepared = device_cpu()->prepare(device_cpu(), &program);
     return step->prepared == NULL ? STATUS_ERROR : STATUS_OK;
 }

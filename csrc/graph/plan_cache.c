@@ -3,6 +3,7 @@
  * A hit runs no pass over the graph. The least recently used plan goes when there are too many.
  */
 #include "base/mem.h"
+#include "base/profile.h"
 #include "base/settings.h"
 #include "graph/evaluate.h"
 #include "graph/plan.h"
@@ -227,7 +228,7 @@ make_plan(const Question *q, bool careful)
     GuardNodes guards = {0};
     SimplifyOptions options = simplify_options();
     Plan *plan = NULL;
-    const int64_t mark = arena_mark();
+    const int64_t mark = arena_mark(), begin = profile_on ? profile_now() : 0;
     options.hoist = options.hoist && !careful;
     if (targets != NULL && q->targets(q, targets) == STATUS_OK &&
         simplify_targets(targets, q->count, options, targets + q->count, &guards) == STATUS_OK) {
@@ -236,6 +237,7 @@ make_plan(const Question *q, bool careful)
     vec_fini(&guards);
     arena_reset(mark);
     mem_free(targets, bytes);
+    profile_add(PROFILE_PLANNING, "planning", begin, 0, 0);
     return plan;
 }
 

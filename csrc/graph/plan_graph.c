@@ -145,3 +145,19 @@ plan_graph_fini(PlanGraph *g)
     mem_free(g->leaf, count * sizeof(bool) + 1);
     mem_free(g->result, count * sizeof(bool) + 1);
 }
+
+int64_t
+node_flops(const Node *node)
+{
+    const Node *x = node->nin > 0 ? node->inputs[0] : node;
+    switch (node->op) {
+    case OP_matmul:
+        return 2 * node->size * (x->ndim > 0 ? x->shape[x->ndim - 1] : 1);
+    case OP_view:
+    case OP_cast:
+    case OP_copy:
+        return 0;
+    default:
+        return node->size > x->size ? node->size : x->size;
+    }
+}

@@ -15,6 +15,9 @@ typedef struct PlanGraph {
     int64_t ninputs, capacity; /* of `inputs` and `nodes`, as allocated */
 } PlanGraph;
 
+/* Operations of a node inside a stage: one for each element that it makes, or reads. */
+int64_t node_flops(const Node *node);
+
 static inline int32_t
 plan_graph_nin(const PlanGraph *g, int32_t at)
 {

@@ -5,9 +5,10 @@
  */
 #include "base/hooks.h"
 #include "base/mem.h"
+#include "base/profile.h"
 #include "base/poll.h"
 #include "graph/evaluate.h"
-#include "graph/plan_steps.h"
+#include "graph/plan_describe.h"
 
 #include <math.h>
 #include <string.h>
@@ -103,6 +104,19 @@ run_kind(const PlanRun *run, const PlanStep *step)
 }
 
 static Status
+run_profiled(const PlanRun *run, const PlanStep *step)
+{
+    StepDescription d;
+    char label[128];
+    plan_describe_step(run->plan, step, &d);
+    plan_step_label(step, &d, label, (int)sizeof label);
+    const int64_t begin = profile_now();
+    const Status status = run_kind(run, step);
+    profile_add(PROFILE_STEP, label, begin, d.bytes_read + d.bytes_written, d.flops);
+    return status;
+}
+
+static Status
 run_step(PlanRun *run, const PlanStep *step)
 {
     for (int32_t i = 0; i < step->nnew; i++) {
@@ -114,7 +128,7 @@ run_step(PlanRun *run, const PlanStep *step)
             }
         }
     }
-    const Status status = run_kind(run, step);
+    const Status status = profile_on ? run_profiled(run, step) : run_kind(run, step);
     for (int32_t i = 0; i < step->nfree; i++) {
         const int32_t m = step->free_memory[i];
         mem_free(run->memory[m], (size_t)run->plan->memory[m].size);
@@ -224,6 +238,10 @@ Status
 plan_run(const Plan *plan, const PlanGiven *given, Array **out, bool *guarded)
 {
     PlanRun run = {.plan = plan};
+    const int64_t begin = profile_on ? profile_now() : 0;
+    if (plan_watch != NULL) {
+        plan_watch_note(plan);
+    }
     for (int32_t i = 0; i < plan->nresults; i++) {
         out[i] = NULL;
     }
@@ -240,6 +258,7 @@ plan_run(const Plan *plan, const PlanGiven *given, Array **out, bool *guarded)
     }
     *guarded = status == STATUS_OK && !guards_hold(&run);
     run_close(&run);
+    profile_add(PROFILE_PLAN, "plan", begin, 0, 0);
     if (status != STATUS_OK || *guarded) {
         for (int32_t i = 0; i < plan->nresults; i++) {
             array_release(out[i]);

@@ -50,6 +50,9 @@ typedef struct PlanStep {
     int32_t nparams;
     const int64_t *params;
     struct Prepared *prepared; /* of a program */
+    int32_t ndim, ninstructions; /* of a program, for those who look at it */
+    const int64_t *shape;
+    const Instruction *instructions;
     Stage *stage;
     int32_t nnew;         /* blocks that this step begins */
     const int32_t *new_memory;

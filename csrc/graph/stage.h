@@ -30,7 +30,7 @@ Status stage_run(const Stage *stage, char *const *in, char *const *out);
 
 typedef struct StageCost {
     int64_t rows, lanes;    /* swept, and those of one tile */
-    int64_t nodes;
+    int64_t nodes, flops;
     int64_t bytes_read, bytes_written;
     int64_t tile_bytes;     /* the buffers of one thread */
     int64_t sum_bytes;      /* the accumulators of all chunks */

@@ -191,6 +191,7 @@ find_cost(StageBuild *b)
         const int64_t bytes = bytes_of(node);
         if (stage_is_member(b, i) && b->roles.role[i] != ROLE_ALIAS) {
             cost->nodes++;
+            cost->flops += node_flops(b->g->nodes[i]);
             if (bytes > cost->largest_bytes && !is_output(b, i)) {
                 cost->largest_bytes = bytes;
             }

@@ -2,6 +2,7 @@
 #include "graph/trace.h"
 
 #include "base/freelist.h"
+#include "base/profile.h"
 #include "base/poll.h"
 #include "graph/evaluate.h"
 
@@ -34,6 +35,7 @@ trace_open(void)
     }
     trace_here->serial = ++trace_count;
     trace_here->interruptions = poll_interruptions();
+    trace_here->begin = profile_on ? profile_now() : 0;
     return STATUS_OK;
 }
 
@@ -50,6 +52,7 @@ void
 trace_close(void)
 {
     Trace *trace = trace_here;
+    profile_add(PROFILE_TRACE, "trace", trace->begin, 0, 0);
     trace_end_capture(trace);
     trace_here = NULL;
     while (trace->bindings != NULL) {

@@ -39,6 +39,7 @@ struct Trace {
     bool is_tape;
     unsigned interruptions; /* of the thread when it was opened */
     bool captures;      /* its arguments will be others when its plan is run (capture.h) */
+    int64_t begin;      /* for the profile */
     uint64_t serial;    /* tells traces apart that lie at one address */
     int depth;          /* open transforms */
     uint64_t used_bits; /* of the node masks: transforms whose pullback may still be asked for */

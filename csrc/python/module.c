@@ -12,7 +12,7 @@ module_exec(PyObject *module)
         module_add_ufuncs,   module_add_creation,   module_add_functions,
         module_add_settings, module_add_transforms, module_add_interop,
         module_add_programs, module_add_host,     module_add_plans,      module_add_simplified,
-        module_add_jit,
+        module_add_jit,      module_add_explain,
     };
     static PyTypeObject *const types[] = {&ArrayObject_Type, &UfuncObject_Type, &FlagsObject_Type};
     for (size_t i = 0; i < sizeof types / sizeof *types; i++) {

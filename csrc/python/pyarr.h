@@ -81,6 +81,7 @@ int module_add_functions(PyObject *module);
 int module_add_transforms(PyObject *module);
 int module_add_plans(PyObject *module);
 int module_add_jit(PyObject *module);
+int module_add_explain(PyObject *module);
 int module_add_simplified(PyObject *module);
 int module_add_settings(PyObject *module);
 int module_add_interop(PyObject *module);
