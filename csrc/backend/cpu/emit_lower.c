@@ -161,7 +161,9 @@ emit_lower(Assembler *code, const IrBuilder *segment)
         code->failed = true;
         return at;
     }
-    a->table = asm_table(code, segment->tables[0], segment->ntables * 16);
+    if (segment->ntables > 0) {
+        a->table = asm_table(code, segment->tables[0], segment->ntables * 16);
+    }
     for (int32_t n = 0; n < count; n++) {
         a->states[n].pinned = ALLOC_NONE;
         a->states[n].pool = ALLOC_NONE;
