@@ -149,7 +149,7 @@ static int32_t *
 keep_list(Plan *plan, const int32_t *from, int64_t count)
 {
     int32_t *list = plan_alloc(plan, (size_t)count * sizeof(int32_t));
-    if (list != NULL) {
+    if (list != NULL && count > 0) { /* an empty one may be nowhere */
         memcpy(list, from, (size_t)count * sizeof(int32_t));
     }
     return list;
@@ -223,7 +223,9 @@ add_call(Builder *b, OpCode op, const int32_t *in, int nin, int32_t out, const i
     if (own == NULL || builder_lists(b, &step, in, nin, &out, 1) != STATUS_OK) {
         return STATUS_ERROR;
     }
-    memcpy(own, params, (size_t)nparams * sizeof(int64_t));
+    if (nparams > 0) {
+        memcpy(own, params, (size_t)nparams * sizeof(int64_t));
+    }
     step.params = own;
     for (int32_t k = 0; reads != NULL && k < plan_graph_nin(reads, at); k++) {
         builder_read(b, &step, plan_graph_input(reads, at, k));
@@ -470,7 +472,9 @@ builder_hand_over(Builder *b)
         return STATUS_ERROR;                                                                       \
     }                                                                                              \
     plan->n = (int32_t)b->list.size;                                                               \
-    memcpy(plan->field, b->list.data, (size_t)b->list.size * sizeof(type))
+    if (b->list.size > 0) { /* else it is nowhere */                                               \
+        memcpy(plan->field, b->list.data, (size_t)b->list.size * sizeof(type));                    \
+    }
     HAND_OVER(values, nvalues, values, PlanValue);
     HAND_OVER(memory, nmemory, memory, PlanMemory);
     HAND_OVER(literals, nliterals, literals, Array *);

@@ -399,7 +399,9 @@ block_bind_registers(const BlockCode *code, char *scratch)
 static void
 bind_inputs(const BlockCode *code, const BlockFrame *frame, char **values)
 {
-    memcpy(values, frame->in, (size_t)code->nin * sizeof(char *));
+    for (int i = 0; i < code->nin; i++) {
+        values[i] = (char *)(uintptr_t)frame->in[i];
+    }
 }
 
 bool

@@ -288,7 +288,9 @@ run_whole(const BlockCode *code, const BlockFrame *frame, int64_t n)
 {
     const Native *native = code->native;
     char **const values = frame->scratch;
-    memcpy(values, frame->in, (size_t)code->nin * sizeof(char *));
+    for (int i = 0; i < code->nin; i++) {
+        values[i] = (char *)(uintptr_t)frame->in[i];
+    }
     for (int64_t d = 0; d < native->direct.size; d++) {
         values[native->direct.data[d].reg] = frame->out[native->direct.data[d].out];
     }

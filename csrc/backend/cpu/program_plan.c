@@ -155,6 +155,15 @@ plan_layout(const Program *p)
     return l;
 }
 
+/* An empty array may be nowhere. */
+static void
+copy_array(void *to, const void *from, size_t bytes)
+{
+    if (bytes > 0) {
+        memcpy(to, from, bytes);
+    }
+}
+
 static void
 copy_operands(Operand *to, const Operand *from, int count, const Program *p, const int64_t *shape,
               int64_t **strides)
@@ -163,7 +172,7 @@ copy_operands(Operand *to, const Operand *from, int count, const Program *p, con
         to[i] = from[i];
         to[i].ndim = p->ndim;
         to[i].shape = shape;
-        memcpy(*strides, from[i].strides, (size_t)p->ndim * sizeof(int64_t));
+        copy_array(*strides, from[i].strides, (size_t)p->ndim * sizeof(int64_t));
         to[i].strides = *strides;
         *strides += p->ndim;
     }
@@ -181,13 +190,13 @@ copy_program(Prepared *prepared, const Program *p, Layout l)
     Instruction *instructions = (Instruction *)(memory + l.instructions);
     Program *copy = &prepared->program;
     *copy = *p;
-    memcpy(shape, p->shape, (size_t)p->ndim * sizeof(int64_t));
-    memcpy(instructions, p->instructions, (size_t)p->ninstructions * sizeof(Instruction));
+    copy_array(shape, p->shape, (size_t)p->ndim * sizeof(int64_t));
+    copy_array(instructions, p->instructions, (size_t)p->ninstructions * sizeof(Instruction));
     copy_operands(operands, p->in, p->nin, p, shape, &strides);
     copy_operands(operands + p->nin, p->out, p->nout, p, shape, &strides);
-    memcpy(operands + p->nin + p->nout, p->sums, (size_t)p->nsum * sizeof(Operand));
-    memcpy(registers, p->out_registers, (size_t)p->nout * sizeof(uint16_t));
-    memcpy(registers + p->nout, p->sum_registers, (size_t)p->nsum * sizeof(uint16_t));
+    copy_array(operands + p->nin + p->nout, p->sums, (size_t)p->nsum * sizeof(Operand));
+    copy_array(registers, p->out_registers, (size_t)p->nout * sizeof(uint16_t));
+    copy_array(registers + p->nout, p->sum_registers, (size_t)p->nsum * sizeof(uint16_t));
     copy->shape = shape;
     copy->instructions = instructions;
     copy->in = operands;
