@@ -41,6 +41,12 @@ class Arguments:
             self.arrays += [argument for argument, _ in pairs]
             self.structures.append(structure)
             self.args[place] = unflatten(structure, iter([own for _, own in pairs]))
+        self.specs = [(array.shape, array.dtype) for array in self.arrays]
+
+    def release(self):
+        """Let go of the recorded arrays: what is referenced when a trace closes is
+        computed."""
+        self.args = self.arrays = None
 
     def pack(self, values):
         """One value for each leaf, in the arguments' structure."""
@@ -51,8 +57,8 @@ class Arguments:
     def gradients(self, found):
         """Found cotangents (None is zero) with the arguments' kinds and structure."""
         full = [
-            zeros_like(array) if g is None else g
-            for array, g in zip(self.arrays, found, strict=True)
+            _core.zeros(shape, dtype=dtype) if g is None else g
+            for (shape, dtype), g in zip(self.specs, found, strict=True)
         ]
         return self.pack([like(k, g) for k, g in zip(self.kinds, full, strict=True)])
 
@@ -180,6 +186,8 @@ def value_and_grad(f, argnums=0, has_aux=False):
             value = _scalar("value_and_grad", value)
             value, *found = t.value_and_grad(value, given.arrays)
             kind = given.kind
+            given.release()
+            del out
         except BaseException:
             t.abort()
             raise
