@@ -73,6 +73,7 @@ typedef struct Tile {
     const TileProgram *program;
     int64_t row, n;         /* first row, rows */
     int64_t chunk;
+    int thread;
     char *buffers, *scratch;
     void **pointers;
 } Tile;
@@ -105,6 +106,8 @@ tile_part(const Tile *t, int sum)
 }
 
 
+/* Did the user, or another thread, stop the sweep? */
+bool tile_is_stopped(const Tile *t);
 bool tile_next_index(int ndim, const int64_t *shape, int64_t *index);
 int64_t tile_offset(const int64_t *strides, const int64_t *index, int ndim);
 void tile_load(const Tile *t, const TileStep *step);

@@ -6,6 +6,8 @@
 
 #include <string.h>
 
+enum { LOOK_EVERY = 1024 }; /* indices between looks for Ctrl-C */
+
 typedef struct Walker {
     const Tile *t;
     const TileStep *step;
@@ -87,6 +89,9 @@ walker_line(const Walker *w, int64_t *index)
     }
     for (int64_t i = 0; i < step->shape[last]; i++) {
         index[last] = i;
+        if (i % LOOK_EVERY == LOOK_EVERY - 1 && tile_is_stopped(w->t)) {
+            break;
+        }
         if (!(step->nsums > 0 ? walker_run_sums(w, index) : walker_run(w, w->t->n))) {
             return false;
         }

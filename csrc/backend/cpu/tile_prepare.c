@@ -19,6 +19,7 @@ enum {
     CHUNKS = 64,
     LARGE_SUMS = 32 * 1024,        /* bytes: merging them costs as much as many rows */
     CHUNKS_OF_LARGE = 16,
+    TILE_WORK = 1 << 26,           /* elements of all steps between two looks for Ctrl-C */
     LANE_UNIT = 2,                 /* bytes; times the fewest lanes it aligns buffers */
     ALONE_WORK = 1 << 15           /* elements of all steps that one thread had better do */
 };
@@ -205,23 +206,6 @@ row_bytes(const TileProgram *p)
     return bytes;
 }
 
-static void
-choose_lanes(TileCode *code, int64_t lane_bytes)
-{
-    const TileProgram *p = code->program;
-    const int64_t direct = row_bytes(p);
-    code->lanes = TILE_MAX_LANES;
-    while (code->lanes > TILE_UNIT &&
-           (code->lanes * lane_bytes > (code->lanes > GOOD_LANES ? TILE_BYTES : TILE_BYTES_MAX) ||
-            code->lanes * direct > ROW_TILE_BYTES)) {
-        code->lanes /= 2;
-    }
-    while (code->lanes > TILE_UNIT && code->lanes / 2 >= p->rows) {
-        code->lanes /= 2;
-    }
-    code->tile_bytes = tile_round(lane_bytes * code->lanes, 64);
-}
-
 static int64_t
 work_of(const TileProgram *p)
 {
@@ -234,6 +218,26 @@ work_of(const TileProgram *p)
         work += tile_space(step) * depth;
     }
     return work * p->rows;
+}
+
+static void
+choose_lanes(TileCode *code, int64_t lane_bytes)
+{
+    const TileProgram *p = code->program;
+    const int64_t direct = row_bytes(p);
+    code->lanes = TILE_MAX_LANES;
+    while (code->lanes > TILE_UNIT &&
+           (code->lanes * lane_bytes > (code->lanes > GOOD_LANES ? TILE_BYTES : TILE_BYTES_MAX) ||
+            code->lanes * direct > ROW_TILE_BYTES)) {
+        code->lanes /= 2;
+    }
+    while (code->lanes > GOOD_LANES && work_of(p) / p->rows * code->lanes > TILE_WORK) {
+        code->lanes /= 2;
+    }
+    while (code->lanes > TILE_UNIT && code->lanes / 2 >= p->rows) {
+        code->lanes /= 2;
+    }
+    code->tile_bytes = tile_round(lane_bytes * code->lanes, 64);
 }
 
 static void

@@ -32,7 +32,6 @@ run_tile(const Tile *t)
             break;
         case TILE_BLOCK:
             if (!tile_block(t, step, plan)) {
-                atomic_store(&t->sweep->negative_power, 1);
                 return false;
             }
             break;
@@ -90,6 +89,16 @@ end_chunk(const Tile *t)
     }
 }
 
+bool
+tile_is_stopped(const Tile *t)
+{
+    if (t->thread == 0 && poll_interrupted()) {
+        int none = 0;
+        atomic_compare_exchange_strong(&t->sweep->stop, &none, 1);
+    }
+    return atomic_load_explicit(&t->sweep->stop, memory_order_relaxed) != 0;
+}
+
 static void
 run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
 {
@@ -98,6 +107,7 @@ run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
     Tile t = {.sweep = sweep, .code = code, .program = code->program};
     t.buffers = sweep->workspace + thread * sweep->thread_bytes;
     t.scratch = t.buffers + code->tile_bytes;
+    t.thread = thread;
     t.pointers = (void **)(t.scratch + code->scratch_bytes);
     for (t.chunk = begin; t.chunk < end; t.chunk++) {
         const int64_t first = t.chunk * code->chunk_tiles, after = first + code->chunk_tiles;
@@ -106,10 +116,11 @@ run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
         for (int64_t tile = first; tile < last && atomic_load(&sweep->stop) == 0; tile++) {
             t.row = tile * code->lanes;
             t.n = t.program->rows - t.row < code->lanes ? t.program->rows - t.row : code->lanes;
-            if (!run_tile(&t) || (thread == 0 && poll_interrupted())) {
-                int none = 0;
-                atomic_compare_exchange_strong(&sweep->stop, &none, 1);
+            if (!run_tile(&t)) {
+                atomic_store(&sweep->negative_power, 1);
+                break;
             }
+            (void)tile_is_stopped(&t);
         }
         end_chunk(&t);
     }
