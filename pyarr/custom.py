@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import functools
+import threading
 
 import numpy as np
 
 from . import _core
 from ._trees import flatten, ndarray, unflatten
+
+_running = threading.local()  # .rules: whose forward functions this thread runs
 
 
 class custom_vjp:
@@ -40,6 +43,8 @@ class custom_vjp:
         self.fwd, self.bwd = fwd, bwd
 
     def __call__(self, *args):
+        if self in getattr(_running, "rules", ()):  # fwd asks for the value itself
+            return self.f(*args)
         leaves = []
         structure = flatten(args, leaves)
         if self.fwd is None:
@@ -72,16 +77,24 @@ class custom_vjp:
         result = _core.custom(_pack(outs), arrays, rule)
         return unflatten(out_structure, iter(_unpack(result, outs)))
 
+    def _run_forward(self, args):
+        before = getattr(_running, "rules", ())
+        _running.rules = (*before, self)
+        try:
+            return self.fwd(*args)
+        finally:
+            _running.rules = before
+
     def _forward(self, args, leaves, structure):
         """fwd on the arguments as they are; where it leaves pyarr, on plain arrays."""
         before = _core.export_refusals()
         try:
-            return self.fwd(*args)
+            return self._run_forward(args)
         except TypeError:
             if _core.export_refusals() == before:
                 raise
         plain = [_core.detach(x) if isinstance(x, ndarray) else x for x in leaves]
-        out, residuals = self.fwd(*unflatten(structure, iter(plain)))
+        out, residuals = self._run_forward(unflatten(structure, iter(plain)))
         kept = []
         residual_structure = flatten(residuals, kept)
         original = {id(p): x for p, x in zip(plain, leaves, strict=True)}

@@ -14,9 +14,11 @@ def functions():
     for module in (pa, pa.linalg, pa.fft, pa.random):
         for name in dir(module):
             value = getattr(module, name)
-            if name.startswith("_") or isinstance(value, (type, types.ModuleType)):
+            if name.startswith("_") or isinstance(value, types.ModuleType):
                 continue
             home = getattr(value, "__module__", None) or ""
+            if isinstance(value, type) and home in ("pyarr", "pyarr._core"):
+                continue  # of the core, which document themselves method by method
             if home == "pyarr._args" or home.partition(".")[0] != "pyarr":
                 continue  # a helper, or not ours
             if callable(value) and value is not getattr(np, name, None):

@@ -133,6 +133,20 @@ def simplified():
     return pyarr.grad(lambda x: x.sum() * 0.0 + f(pyarr.detach(x)))(B)
 
 
+def replayed():
+    g = pyarr.jit(lambda x, s: {"sums": (pyarr.sum(x * s), x[::-1] + A[0, 0])})
+    return g(B, 2.0), g(B, 3.0)
+
+
+REPLAYED = pyarr.jit(lambda x, s: (pyarr.sum(x * s), pyarr.cumsum(x)))
+
+
+def profiled():
+    with pyarr.profile(events=10) as p:
+        REPLAYED(B, 2.0)
+    return p.summary()
+
+
 CALLS = {
     "plan of a program": planned(program, B),
     "plan of partial sums": planned(partial_sums, B),
@@ -141,6 +155,12 @@ CALLS = {
     "plan with guards": planned(guarded, B),
     "plan of backward": tape_backward,
     "simplified": simplified,
+    "jit recorded": replayed,
+    "jit replayed": lambda: REPLAYED(B, 2.0),
+    "explained": lambda: str(
+        pyarr.explain(pyarr.grad(lambda x: pyarr.sum(x * A[0])))(A[1])
+    ),
+    "profiled": profiled,
     "asarray numpy": lambda: pyarr.asarray(A),
     "asarray views": asarray_twice,
     "asarray list": lambda: pyarr.asarray([[1, 2], [3, 4]]),

@@ -479,3 +479,12 @@ def test_the_function_runs_once_and_its_error_passes():
         np.testing.assert_array_equal(np.asarray(calls[0]), np.asarray(x))
     with pytest.raises(TypeError, match="out of range"):
         pa.value_and_grad(f, 2)(1.0, False)
+
+
+@pytest.mark.parametrize("inside", [lambda x: x**3, lambda x: np.asarray(x) ** 3])
+def test_custom_forward_functions_may_call_the_function_itself(inside):
+    cube = pa.custom_vjp(inside)
+    cube.defvjp(lambda x: (cube(x), x), lambda x, g: (g * 3 * x**2,))
+    assert pa.grad(cube)(2.0) == 12.0
+    assert pa.grad(pa.grad(cube))(2.0) == 12.0
+    assert pa.value_and_grad(lambda x: cube(cube(x)))(1.0) == (1.0, 9.0)
