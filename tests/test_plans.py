@@ -247,3 +247,24 @@ def test_an_array_that_the_user_changes_between_calls():
     assert f(1.0) == 3000.0
     data[:10] = 5.0
     assert f(1.0) == 3040.0
+
+
+def test_programs_of_very_many_operands():
+    """Hundreds of inputs, values and sums over one index space."""
+    x = np.linspace(0.1, 1.0, 2000)
+    columns = np.random.default_rng(2).standard_normal((180, 2000))
+    parts = [pa.asarray(c) for c in columns]
+
+    def f(theta):
+        total = 0.0
+        for k, part in enumerate(parts):
+            total = total + pa.sum(pa.sin(theta[k] * x) * part)
+        return total
+
+    theta = np.linspace(0.5, 2.0, 180)
+    value, gradient = pa.value_and_grad(f)(theta)
+    angles = theta[:, None] * x
+    np.testing.assert_allclose(value, np.sum(np.sin(angles) * columns), rtol=1e-10)
+    np.testing.assert_allclose(
+        gradient, np.sum(np.cos(angles) * x * columns, axis=1), rtol=1e-9, atol=1e-10
+    )

@@ -11,9 +11,10 @@
 #include <string.h>
 
 enum {
-    GROUP_NODES = 150,
-    GROUP_INPUTS = 90,
-    GROUP_LOOK_AHEAD = 4000
+    GROUP_NODES = 300,
+    GROUP_INPUTS = 150,
+    GROUP_LOOK_AHEAD = 4000,
+    GROUP_REFUSALS = 300 /* in a row: the group is full */
 };
 
 /* ---- done and ready ---- */
@@ -139,7 +140,9 @@ group_collect(Builder *b, Group *group, int32_t leader)
         (void)group_take(b, group, leader);
         return;
     }
-    for (int32_t i = leader; i < end && group->count < GROUP_NODES; i++) {
+    int refused = 0;
+    for (int32_t i = leader; i < end && group->count < GROUP_NODES && refused < GROUP_REFUSALS;
+         i++) {
         const Node *node = b->g->nodes[i];
         if (b->done[i] || b->stage_of[i] >= 0) {
             continue;
@@ -148,7 +151,7 @@ group_collect(Builder *b, Group *group, int32_t leader)
             group->sums_at[group->nsum++] = i;
         } else if (builder_is_elementwise(node) && !may_fail(node) &&
                    same_space(node, first)) {
-            (void)group_take(b, group, i);
+            refused = group_take(b, group, i) ? 0 : refused + 1;
         }
     }
 }

@@ -160,6 +160,9 @@ builder_lists(Builder *b, PlanStep *step, const int32_t *in, int nin, const int3
 {
     step->nin = nin;
     step->nout = nout;
+    if (nin + nout > b->plan->most_operands) {
+        b->plan->most_operands = nin + nout;
+    }
     step->in = keep_list(b->plan, in, nin);
     step->out = keep_list(b->plan, out, nout);
     for (int i = 0; i < nin + nout; i++) {

@@ -198,41 +198,22 @@ typedef struct Question {
     uint64_t bit;
 } Question;
 
-/* Each target gets its simplified node; NULL ones (gradients that are zero) stay. `work` has
- * room for twice the count. */
-static Status
-simplify_targets(Node **targets, int64_t count, SimplifyOptions options, Node **work,
-                 GuardNodes *guards)
-{
-    int64_t n = 0;
-    for (int64_t i = 0; i < count; i++) {
-        if (targets[i] != NULL) {
-            work[n++] = targets[i];
-        }
-    }
-    if (simplify(work, n, options, work + count, guards) != STATUS_OK) {
-        return STATUS_ERROR;
-    }
-    for (int64_t i = 0, k = 0; i < count; i++) {
-        targets[i] = targets[i] == NULL ? NULL : work[count + k++];
-    }
-    return STATUS_OK;
-}
-
 /* careful: without the rewrites that guards watch. */
 static Plan *
 make_plan(const Question *q, bool careful)
 {
-    const size_t bytes = 3 * (size_t)q->count * sizeof(Node *);
+    const size_t bytes = 2 * (size_t)q->count * sizeof(Node *);
     Node **targets = mem_new_zeroed(bytes);
     GuardNodes guards = {0};
     SimplifyOptions options = simplify_options();
     Plan *plan = NULL;
     const int64_t mark = arena_mark(), begin = profile_on ? profile_now() : 0;
     options.hoist = options.hoist && !careful;
-    if (targets != NULL && q->targets(q, targets) == STATUS_OK &&
-        simplify_targets(targets, q->count, options, targets + q->count, &guards) == STATUS_OK) {
-        plan = plan_build(&q->key, targets, q->count, guards.data, guards.size);
+    if (targets != NULL && q->targets(q, targets) == STATUS_OK) {
+        Node **simple = targets + q->count;
+        if (simplify(targets, q->count, options, simple, &guards) == STATUS_OK) {
+            plan = plan_build(&q->key, simple, q->count, guards.data, guards.size);
+        }
     }
     vec_fini(&guards);
     arena_reset(mark);

@@ -132,6 +132,9 @@ walk(PlanKey *key, Node *root, uint64_t bit)
             if (status == STATUS_OK) {
                 status = vec_push(&key->order, node);
             }
+            if (status == STATUS_OK) {
+                node_retain(node);
+            }
             node->mark = status == STATUS_OK ? key->order.size : 0;
             key->plannable = key->plannable && key->order.size < KEY_MAX_NODES;
         }
@@ -166,6 +169,9 @@ plan_key_unmark(PlanKey *key)
 void
 plan_key_fini(PlanKey *key)
 {
+    for (int64_t i = 0; i < key->order.size; i++) {
+        node_release(key->order.data[i]);
+    }
     vec_fini(&key->order);
     vec_fini(&key->leaves);
     vec_fini(&key->words);

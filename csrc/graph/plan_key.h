@@ -12,7 +12,7 @@
 #include "graph/node.h"
 
 typedef struct PlanKey {
-    VEC(Node *) order;   /* not retained */
+    VEC(Node *) order;   /* retained: other threads may drop what the tape holds */
     VEC(int64_t) leaves; /* places of arrays that other leaves may share */
     VEC(uint64_t) words;
     uint64_t hash;

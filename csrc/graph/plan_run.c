@@ -14,12 +14,13 @@
 #include <string.h>
 
 /* Work on fewer bytes is over before another thread could take the lock. */
-enum { UNLOCK_BYTES = 64 * 1024, MAX_OPERANDS = 300 };
+enum { UNLOCK_BYTES = 64 * 1024 };
 
 typedef struct PlanRun {
     const Plan *plan;
     char **memory;    /* address of each block */
     Array **held;     /* arguments, retained */
+    char **operands;  /* of the step that runs */
     char *block;      /* small temporaries */
     size_t bytes;
 } PlanRun;
@@ -46,7 +47,7 @@ operand(const PlanRun *run, int32_t value)
 static Status
 run_program(const PlanRun *run, const PlanStep *step)
 {
-    char *at[MAX_OPERANDS];
+    char **at = run->operands;
     for (int i = 0; i < step->nin; i++) {
         at[i] = address(run, step->in[i]);
     }
@@ -157,7 +158,8 @@ static Status
 run_open(PlanRun *run, const PlanGiven *given, Array **out)
 {
     const Plan *plan = run->plan;
-    const size_t pointers = ((size_t)plan->nmemory * 2 * sizeof(char *) + 63) / 64 * 64;
+    const size_t count = (size_t)plan->nmemory * 2 + (size_t)plan->most_operands;
+    const size_t pointers = (count * sizeof(char *) + 63) / 64 * 64;
     run->bytes = pointers + (size_t)plan->small_bytes;
     char *block = mem_new(run->bytes);
     if (block == NULL) {
@@ -166,6 +168,7 @@ run_open(PlanRun *run, const PlanGiven *given, Array **out)
     memset(block, 0, (size_t)plan->nmemory * 2 * sizeof(char *));
     run->memory = (char **)block;
     run->held = (Array **)block + plan->nmemory;
+    run->operands = (char **)block + 2 * plan->nmemory;
     run->block = block + pointers;
     for (int32_t m = 0; m < plan->nmemory; m++) {
         const PlanMemory *memory = &plan->memory[m];

@@ -76,6 +76,7 @@ struct Plan {
     int32_t *result_memory; /* memory of each, two may share it */
     int32_t *guards;        /* values that must be finite and normal, or zero */
     int64_t bytes;          /* of memory that it takes, about */
+    int32_t most_operands;  /* of any step */
     int64_t small_bytes;    /* block of small temporaries */
     int64_t bytes_touched;  /* decides whether to release the interpreter lock */
     Plan *careful;          /* without the rewrites that the guards watch; NULL until needed */
