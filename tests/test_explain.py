@@ -76,7 +76,7 @@ def test_library_steps_and_stages_describe_themselves():
     for step in plan["steps"]:
         assert step["name"] != "unknown" and step["bytes_written"] > 0
 
-    rows = np.random.default_rng(1).normal(size=(5000, 8))
+    rows = np.random.default_rng(1).normal(size=(20_000, 8))
     logistic = pyarr.value_and_grad(lambda w: pyarr.sum(pyarr.logaddexp(0.0, rows @ w)))
     (plan,) = pyarr.explain(logistic)(np.zeros(8)).plans
     (stage,) = [step for step in plan["steps"] if step["kind"] == "stage"]

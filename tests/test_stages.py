@@ -16,6 +16,14 @@ SIZES = [1, 7, 63, 64, 65, 1000, 20011]
 SMALL_SIZES = [1, 7, 63, 64, 65, 1000]  # where a value has rows times rows
 
 
+@pytest.fixture(autouse=True)
+def small_stages():
+    """Stages form for small values too, where they do not pay."""
+    before = _core._stage_least_size(512)
+    yield
+    _core._stage_least_size(before)
+
+
 def rng(n):
     return np.random.default_rng(n)
 

@@ -271,8 +271,9 @@ capture_run(const Capture *c, Array *const *args, Array **outs)
     if (count > FEW && (arrays = mem_new(bytes)) == NULL) {
         return STATUS_ERROR;
     }
-    memcpy(arrays, args, (size_t)c->narg * sizeof(Array *));
-    memcpy(arrays + c->narg, c->constants, (size_t)c->nconstants * sizeof(Array *));
+    for (int32_t i = 0; i < count; i++) {
+        arrays[i] = i < c->narg ? args[i] : c->constants[i - c->narg];
+    }
     const PlanGiven given = {.number = c->number, .arrays = arrays};
     Status status = STATUS_OK;
     int32_t gathered = 0;

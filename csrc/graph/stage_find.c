@@ -12,11 +12,22 @@
 
 enum {
     LEAST_ROWS = 32,
-    LEAST_SIZE = 512,   /* elements of the largest value */
     CLASSES = 8,        /* tried, the largest ones */
     LEVELS = 16,
     NODES = 20000       /* of a graph that is looked at */
 };
+
+/* Elements of the largest value, from which a stage pays: smaller ones stay in the cache anyway,
+ * and library calls read products where they lie. */
+static int64_t least_size = 128 * 1024;
+
+int64_t
+stages_set_least_size(int64_t size)
+{
+    const int64_t before = least_size;
+    least_size = size;
+    return before;
+}
 
 /* What is known of the members of one level. */
 typedef struct Level {
@@ -134,7 +145,7 @@ note_member(Search *s, int32_t at)
 static bool
 level_is_good(const Level *level)
 {
-    return level->worth && !level->impossible && level->largest >= LEAST_SIZE && level->saved > 0;
+    return level->worth && !level->impossible && level->largest >= least_size && level->saved > 0;
 }
 
 /* Bytes that stages along this class would save; 0 when there are none. */
@@ -337,7 +348,7 @@ is_possible(const PlanGraph *g)
         return false;
     }
     for (int32_t i = 0; i < g->count; i++) {
-        if (!g->leaf[i] && g->nodes[i]->size >= LEAST_SIZE) {
+        if (g->nodes[i]->size >= least_size) {
             return true;
         }
     }

@@ -53,6 +53,18 @@ count_stage_runs(PyObject *module, PyObject *unused)
     return PyLong_FromLongLong((long long)stage_runs());
 }
 
+static PyObject *
+set_stage_least_size(PyObject *module, PyObject *size)
+{
+    (void)module;
+    const long long wanted = PyLong_AsLongLong(size);
+    if (wanted == -1 && PyErr_Occurred()) {
+        return NULL;
+    }
+    plan_cache_clear();
+    return PyLong_FromLongLong((long long)stages_set_least_size(wanted));
+}
+
 static PyMethodDef functions[] = {
     {"plan_cache_info", cache_info, METH_NOARGS,
      "plan_cache_info()\n--\n\nWhat the cache of plans holds and how it was used.\n\n"
@@ -65,6 +77,9 @@ static PyMethodDef functions[] = {
      "plan_cache_set_max_bytes(bytes)\n--\n\nLet plans take this much memory."},
     {"plan_cache_equal_hashes", cache_equal_hashes, METH_O,
      "plan_cache_equal_hashes(on)\n--\n\nFor tests: let all keys have one hash."},
+    {"_stage_least_size", set_stage_least_size, METH_O,
+     "_stage_least_size(size)\n--\n\nFor tests: form stages from so many elements; gives what "
+     "it was."},
     {"_stage_runs", count_stage_runs, METH_NOARGS,
      "_stage_runs()\n--\n\nStages of plans that were run since the start."},
     {NULL, NULL, 0, NULL}};
