@@ -49,7 +49,9 @@ collect(NodeList *list)
             status = reach(list, node->inputs[k]);
         }
     }
-    qsort(list->data, (size_t)list->size, sizeof(Node *), by_seq);
+    if (list->size > 1) {
+        qsort(list->data, (size_t)list->size, sizeof(Node *), by_seq);
+    }
     for (int64_t i = 0; i < list->size; i++) {
         list->data[i]->mark = i + 1;
     }
