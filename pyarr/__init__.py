@@ -27,10 +27,8 @@ from pyarr import (
     nans,
     numeric,
     order,
-    plans,
     polynomials,
     products,
-    profiling,
     reductions,
     repeating,
     replay,
@@ -100,6 +98,9 @@ _INTERNAL = (
 
 _LAZY = ("autograd", "fft", "linalg", "optimize", "random", "testing")
 
+# functions that few programs need, and their modules
+_LAZY_FUNCTIONS = {"explain": "plans", "profile": "profiling"}
+
 
 def _names():
     """Every public name: the core's, then what is written in Python."""
@@ -126,10 +127,7 @@ def _names():
         custom,
         modes,
         replay,
-        plans,
-        profiling,
     ):
-        public = getattr(module, "__all__", vars(module))
         public = getattr(module, "__all__", vars(module))
         for name in public:
             value = getattr(module, name)
@@ -170,6 +168,10 @@ def iterable(y):
 def __getattr__(name):
     if name in _LAZY:
         return _importlib.import_module(f"pyarr.{name}")
+    if name in _LAZY_FUNCTIONS:
+        module = _importlib.import_module(f"pyarr.{_LAZY_FUNCTIONS[name]}")
+        function = globals()[name] = getattr(module, name)
+        return function
     if name in _THROUGH_NUMPY and hasattr(_numpy, name):
         function = globals()[name] = _dispatch.wrapped(name)
         return function
@@ -177,8 +179,10 @@ def __getattr__(name):
 
 
 def __dir__():
-    return sorted({*_PUBLIC, *_LAZY, *filter(_numpy.__dict__.get, _THROUGH_NUMPY)})
+    through = filter(_numpy.__dict__.get, _THROUGH_NUMPY)
+    return sorted({*_PUBLIC, *_LAZY, *_LAZY_FUNCTIONS, *through})
 
 
-globals().update(_names())
-_PUBLIC = [*_names(), "iterable", "result_type", *(n for n in globals() if "__" in n)]
+_named = _names()
+globals().update(_named)
+_PUBLIC = [*_named, "iterable", "result_type", *(n for n in globals() if "__" in n)]
