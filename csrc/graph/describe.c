@@ -7,16 +7,8 @@
 #include "graph/trace.h"
 
 #include <stdio.h>
-#include <stdlib.h>
 
 typedef VEC(Node *) NodeVec;
-
-static int
-by_seq(const void *a, const void *b)
-{
-    const Node *x = *(Node *const *)a, *y = *(Node *const *)b;
-    return x->seq < y->seq ? -1 : x->seq > y->seq;
-}
 
 /* All nodes behind the given ones, inputs first, with their places as marks. */
 static Status
@@ -39,7 +31,7 @@ reachable(Node *const *nodes, int64_t count, NodeVec *out)
         }
     }
     if (out->size > 0) {
-        qsort(out->data, (size_t)out->size, sizeof(Node *), by_seq);
+        nodes_sort(out->data, out->size);
     }
     for (int64_t i = 0; i < out->size; i++) {
         out->data[i]->mark = i + 1;

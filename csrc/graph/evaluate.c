@@ -14,7 +14,6 @@
 #include "graph/trace.h"
 
 #include <assert.h>
-#include <stdlib.h>
 #include <string.h>
 
 typedef VEC(Node *) NodeList;
@@ -116,13 +115,6 @@ node_adopt_memory(Node *node, Storage *storage)
 
 /* ---- collecting what must be computed ---- */
 
-static int
-by_seq(const void *a, const void *b)
-{
-    const Node *x = *(Node *const *)a, *y = *(Node *const *)b;
-    return x->seq < y->seq ? -1 : x->seq > y->seq;
-}
-
 static void
 run_fini(Run *run)
 {
@@ -206,7 +198,7 @@ note_places(Run *run, Node *const *targets, int64_t count)
 static Status
 run_prepare(Run *run, Node *const *targets, int64_t count)
 {
-    qsort(run->order.data, (size_t)run->order.size, sizeof(Node *), by_seq);
+    nodes_sort(run->order.data, run->order.size);
     for (int64_t i = 0; i < run->order.size; i++) {
         run->order.data[i]->mark = i + 1;
         run->nplaces += run->order.data[i]->nin;
@@ -224,13 +216,6 @@ run_prepare(Run *run, Node *const *targets, int64_t count)
 }
 
 /* ---- computing one node ---- */
-
-static bool
-writes_base(int op)
-{
-    return op == OP_assign || op == OP_assign_add || op == OP_scatter || op == OP_scatter_add ||
-           op == OP_put_along_add;
-}
 
 /* May `node` take over the memory of its base? Only this node reads it, now and later. (The
  * caller holds the value too.) */
@@ -312,7 +297,7 @@ compute_node(const Node *node, Array *const *in, bool base_free)
     default:
         break;
     }
-    if (writes_base(node->op)) {
+    if (node_writes_base(node)) {
         return compute_write(node, in, base_free);
     }
     if (op_is_elementwise((OpCode)node->op)) {
@@ -373,7 +358,7 @@ run_node(Run *run, int64_t at)
             goto done;
         }
     }
-    const bool base_free = writes_base(node->op) && base_is_free(run, at, node);
+    const bool base_free = node_writes_base(node) && base_is_free(run, at, node);
     if (base_free) {
         array_release(node->inputs[0]->value);
         node->inputs[0]->value = NULL;

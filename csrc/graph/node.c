@@ -7,6 +7,7 @@
 
 #include <assert.h>
 #include <stdio.h>
+#include <stdlib.h>
 #include <string.h>
 
 /* Nodes with few inputs, parameters and axes have blocks of one size. */
@@ -127,6 +128,28 @@ node_new(int op, Node *const *inputs, int nin, const int64_t *params, int nparam
     note_line(node);
     node_live_count++;
     return node;
+}
+
+static int
+by_seq(const void *a, const void *b)
+{
+    const Node *x = *(Node *const *)a, *y = *(Node *const *)b;
+    return x->seq < y->seq ? -1 : x->seq > y->seq;
+}
+
+void
+nodes_sort(Node **nodes, int64_t count)
+{
+    if (count > 1) { /* an empty list may be nowhere */
+        qsort(nodes, (size_t)count, sizeof(Node *), by_seq);
+    }
+}
+
+bool
+node_writes_base(const Node *node)
+{
+    return node->op == OP_assign || node->op == OP_assign_add || node->op == OP_scatter ||
+           node->op == OP_scatter_add || node->op == OP_put_along_add;
 }
 
 bool

@@ -77,6 +77,10 @@ void node_set_origin(const Node *origin);
 
 void node_spec(const Node *node, Spec *spec); /* the spec of its result */
 const char *node_op_name(int op);
+/* By order of creation: inputs before readers. */
+void nodes_sort(Node **nodes, int64_t count);
+/* May the op work in the memory of its first input? (assign, the scatter family) */
+bool node_writes_base(const Node *node);
 static inline bool node_is_active(const Node *n) { return n->mask != 0; }
 /* The value of a literal with one element, or a broadcast of it, as a real double. */
 bool node_uniform(const Node *node, double *value);

@@ -312,13 +312,13 @@ group_finish(Builder *b, const Group *group)
 
 /* External values are read once for each edge into the group. */
 static void
-group_reads(Builder *b, PlanStep *step, const Group *group)
+group_reads(Builder *b, const Group *group)
 {
     for (int k = 0; k < group->count; k++) {
         for (int32_t i = 0; i < plan_graph_nin(b->g, group->at[k]); i++) {
             const int32_t input = plan_graph_input(b->g, group->at[k], i);
             if (b->member[input] == 0) {
-                builder_read(b, step, input);
+                builder_read(b, input);
             }
         }
     }
@@ -336,13 +336,13 @@ schedule_group(Builder *b, int32_t leader)
     for (int i = 0; i < group.nin; i++) {
         in[i] = b->value_of[group.inputs[i]];
     }
-    if (builder_open(b, &step) != STATUS_OK ||
-        group_outputs(b, &group, out, registers, &nout) != STATUS_OK ||
+    builder_open(b);
+    if (group_outputs(b, &group, out, registers, &nout) != STATUS_OK ||
         builder_lists(b, &step, in, group.nin, out, nout + group.nsum) != STATUS_OK ||
         prepare_program(b, &step, &group, registers, nout) != STATUS_OK) {
         return STATUS_ERROR;
     }
-    group_reads(b, &step, &group);
+    group_reads(b, &group);
     if (builder_close(b, &step) != STATUS_OK) {
         device_cpu()->release(device_cpu(), step.prepared);
         return STATUS_ERROR;

@@ -136,13 +136,11 @@ is_contiguous(const PlanValue *v)
 
 /* ---- steps ---- */
 
-Status
-builder_open(Builder *b, PlanStep *step)
+void
+builder_open(Builder *b)
 {
-    (void)step;
     vec_clear(&b->new_memory);
     vec_clear(&b->free_memory);
-    return STATUS_OK;
 }
 
 static int32_t *
@@ -172,20 +170,14 @@ builder_lists(Builder *b, PlanStep *step, const int32_t *in, int nin, const int3
     return step->in != NULL && step->out != NULL ? STATUS_OK : STATUS_ERROR;
 }
 
-static void
-memory_read(Builder *b, int32_t m)
+void
+builder_read(Builder *b, int32_t at)
 {
+    const int32_t m = b->values.data[b->value_of[at]].memory;
     if (--b->memory_readers.data[m] == 0 && b->memory.data[m].kind == MEMORY_TEMPORARY &&
         b->memory.data[m].at < 0) {
         (void)vec_push(&b->free_memory, m); /* else it is freed at the end */
     }
-}
-
-void
-builder_read(Builder *b, PlanStep *step, int32_t at)
-{
-    (void)step;
-    memory_read(b, b->values.data[b->value_of[at]].memory);
 }
 
 Status
@@ -231,16 +223,9 @@ add_call(Builder *b, OpCode op, const int32_t *in, int nin, int32_t out, const i
     }
     step.params = own;
     for (int32_t k = 0; reads != NULL && k < plan_graph_nin(reads, at); k++) {
-        builder_read(b, &step, plan_graph_input(reads, at, k));
+        builder_read(b, plan_graph_input(reads, at, k));
     }
     return builder_close(b, &step);
-}
-
-static bool
-writes_base(int op)
-{
-    return op == OP_assign || op == OP_assign_add || op == OP_scatter || op == OP_scatter_add ||
-           op == OP_put_along_add;
 }
 
 /* May the node write into the memory of its base? Only this node reads it, now and later. */
@@ -258,15 +243,14 @@ builder_primitive(Builder *b, int32_t at)
 {
     const Node *node = b->g->nodes[at];
     int32_t in[CALL_MAX_INPUTS], out;
-    PlanStep none;
     if (node->nin > CALL_MAX_INPUTS) {
         return err_set(ERR_VALUE, "%s: too many inputs", node_op_name(node->op));
     }
-    (void)builder_open(b, &none);
+    builder_open(b);
     for (int32_t k = 0; k < node->nin; k++) {
         in[k] = b->value_of[plan_graph_input(b->g, at, k)];
     }
-    if (writes_base(node->op) && base_is_free(b, at)) {
+    if (node_writes_base(node) && base_is_free(b, at)) {
         out = in[0];
         b->value_of[at] = out;
         b->memory_readers.data[b->values.data[out].memory] += b->g->readers[at];
@@ -284,8 +268,7 @@ int32_t
 builder_copy(Builder *b, int32_t from)
 {
     const PlanValue v = b->values.data[from];
-    PlanStep none;
-    (void)builder_open(b, &none);
+    builder_open(b);
     const int32_t m = add_temporary(b, v.size * dtype_size(v.dtype));
     const int32_t to = m < 0 ? -1 : add_value(b, v.dtype, v.ndim, v.shape, m);
     if (to < 0 || add_call(b, OP_copy, &from, 1, to, NULL, 0, NULL, 0) != STATUS_OK) {

@@ -49,10 +49,10 @@ int32_t builder_ready_stage(const Builder *b);
 Status builder_stage(Builder *b, int32_t number);
 
 /* Writing a step: open, make values, note reads, close. */
-Status builder_open(Builder *b, PlanStep *step);
+void builder_open(Builder *b);
 Status builder_lists(Builder *b, PlanStep *step, const int32_t *in, int nin, const int32_t *out,
                      int nout);
-void builder_read(Builder *b, PlanStep *step, int32_t at);
+void builder_read(Builder *b, int32_t at);
 Status builder_close(Builder *b, PlanStep *step);
 /* The node has its value: those that waited for it may be ready. */
 Status builder_done(Builder *b, int32_t at);

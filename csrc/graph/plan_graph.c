@@ -3,17 +3,9 @@
 #include "graph/evaluate.h"
 #include "graph/plan_steps.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 typedef VEC(Node *) NodeList;
-
-static int
-by_seq(const void *a, const void *b)
-{
-    const Node *x = *(Node *const *)a, *y = *(Node *const *)b;
-    return x->seq < y->seq ? -1 : x->seq > y->seq;
-}
 
 static Status
 reach(NodeList *list, Node *node)
@@ -49,9 +41,7 @@ collect(NodeList *list)
             status = reach(list, node->inputs[k]);
         }
     }
-    if (list->size > 1) {
-        qsort(list->data, (size_t)list->size, sizeof(Node *), by_seq);
-    }
+    nodes_sort(list->data, list->size);
     for (int64_t i = 0; i < list->size; i++) {
         list->data[i]->mark = i + 1;
     }

@@ -82,13 +82,13 @@ bind_inputs(Builder *b, Stage *stage, int nin, const int32_t *places, int32_t *i
 
 /* Reads from outside are over; those inside never come. */
 static void
-stage_reads(Builder *b, PlanStep *step, int32_t number)
+stage_reads(Builder *b, int32_t number)
 {
     for (int32_t i = 0; i < b->g->count; i++) {
         for (int32_t k = 0; k < plan_graph_nin(b->g, i) && b->stage_of[i] == number; k++) {
             const int32_t input = plan_graph_input(b->g, i, k);
             if (b->stage_of[input] != number) {
-                builder_read(b, step, input);
+                builder_read(b, input);
             } else if (b->value_of[input] >= 0) {
                 b->memory_readers.data[b->values.data[b->value_of[input]].memory]--;
             }
@@ -117,10 +117,10 @@ write_step(Builder *b, int32_t number, int32_t *in, int32_t *out)
     const int32_t *inputs, *outputs;
     const int nin = stage_inputs(stage, &inputs), nout = stage_outputs(stage, &outputs);
     PlanStep step = {.kind = STEP_STAGE, .nplain = nout, .stage = stage};
-    if (bind_inputs(b, stage, nin, inputs, in) != STATUS_OK ||
-        builder_open(b, &step) != STATUS_OK) {
+    if (bind_inputs(b, stage, nin, inputs, in) != STATUS_OK) {
         return STATUS_ERROR;
     }
+    builder_open(b);
     for (int k = 0; k < nout; k++) {
         out[k] = builder_new_value(b, outputs[k]);
         if (out[k] < 0) {
@@ -130,7 +130,7 @@ write_step(Builder *b, int32_t number, int32_t *in, int32_t *out)
     if (builder_lists(b, &step, in, nin, out, nout) != STATUS_OK) {
         return STATUS_ERROR;
     }
-    stage_reads(b, &step, number);
+    stage_reads(b, number);
     if (builder_close(b, &step) != STATUS_OK) {
         return STATUS_ERROR;
     }

@@ -5,7 +5,6 @@
 #include "base/settings.h"
 #include "graph/simplify_nodes.h"
 
-#include <stdlib.h>
 #include <string.h>
 
 SimplifyOptions
@@ -23,13 +22,6 @@ typedef struct Pass {
     int32_t *divisions; /* of backward nodes by each place */
     Node **now;         /* what stands for each place */
 } Pass;
-
-static int
-by_seq(const void *a, const void *b)
-{
-    const Node *x = *(Node *const *)a, *y = *(Node *const *)b;
-    return x->seq < y->seq ? -1 : x->seq > y->seq;
-}
 
 static int
 inputs_of(Node *node)
@@ -113,9 +105,7 @@ pass_init(Pass *pass, Node *const *targets, int64_t count, const GuardNodes *gua
             return STATUS_ERROR;
         }
     }
-    if (order->size > 0) {
-        qsort(order->data, (size_t)order->size, sizeof(Node *), by_seq);
-    }
+    nodes_sort(order->data, order->size);
     pass->readers = mem_new_zeroed((size_t)order->size * sizeof(int32_t) + 1);
     pass->divisions = mem_new_zeroed((size_t)order->size * sizeof(int32_t) + 1);
     pass->now = mem_new_zeroed((size_t)order->size * sizeof(Node *) + 1);

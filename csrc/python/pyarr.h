@@ -78,6 +78,9 @@ PyObject *ufunc_object(OpCode op);               /* borrowed, made at import */
  * transforms (transforms.c), settings and devices (settings.c), conversion (interop.c). */
 int module_add_creation(PyObject *module);
 int module_add_functions(PyObject *module);
+/* A list of ndarray objects, None for NULL. What it wraps it takes out of `items`; after a failure
+ * the rest stays with the caller. */
+PyObject *list_wrap(Array **items, Py_ssize_t n);
 int module_add_transforms(PyObject *module);
 int module_add_plans(PyObject *module);
 int module_add_jit(PyObject *module);

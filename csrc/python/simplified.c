@@ -23,23 +23,6 @@ joined(PyObject *lines)
 }
 
 static PyObject *
-wrapped(Array **values, int n)
-{
-    PyObject *list = PyList_New(n);
-    for (int i = 0; i < n; i++) {
-        PyObject *item = list == NULL ? NULL : object_wrap(values[i]);
-        if (list == NULL) {
-            array_release(values[i]);
-        } else if (item == NULL) {
-            Py_CLEAR(list);
-        } else {
-            PyList_SET_ITEM(list, i, item);
-        }
-    }
-    return list;
-}
-
-static PyObject *
 core_simplified(PyObject *module, PyObject *args)
 {
     (void)module;
@@ -67,8 +50,7 @@ core_simplified(PyObject *module, PyObject *args)
         error_raise();
         goto done;
     }
-    PyObject *text = joined(lines), *list = wrapped(values, n), *numbers = object_wrap(guards);
-    memset(values, 0, sizeof values);
+    PyObject *text = joined(lines), *list = list_wrap(values, n), *numbers = object_wrap(guards);
     guards = NULL;
     if (text != NULL && list != NULL && numbers != NULL) {
         result = PyTuple_Pack(3, text, list, numbers);

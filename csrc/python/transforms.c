@@ -60,21 +60,16 @@ list_init(ArrayList *list, PyObject *sequence)
     return 0;
 }
 
-/* A list of new ndarray objects, None for NULL; takes over the references. */
-static PyObject *
+PyObject *
 list_wrap(Array **items, Py_ssize_t n)
 {
     PyObject *out = PyList_New(n);
-    for (Py_ssize_t i = 0; i < n; i++) {
-        PyObject *item = NULL;
-        if (out != NULL) {
-            item = items[i] == NULL ? Py_NewRef(Py_None) : object_wrap(items[i]);
-            items[i] = NULL;
-        }
-        array_release(items[i]);
-        if (out != NULL && item == NULL) {
+    for (Py_ssize_t i = 0; out != NULL && i < n; i++) {
+        PyObject *item = items[i] == NULL ? Py_NewRef(Py_None) : object_wrap(items[i]);
+        items[i] = NULL;
+        if (item == NULL) {
             Py_CLEAR(out);
-        } else if (out != NULL) {
+        } else {
             PyList_SET_ITEM(out, i, item);
         }
     }
