@@ -156,17 +156,22 @@ def test_exact_rules(name):
 NUMBERS = st.sampled_from(list(SPECIAL)) | st.floats(width=64)
 
 
-def expressions():
+def expressions(kind="real"):
     """Functions of two arrays whose constants the rules look at."""
     leaf = st.sampled_from(["x", "y", "s"])
     constant = st.sampled_from(["0.0", "-0.0", "1.0", "-1.0", "2.0", "0.5", "4", "3"])
 
     def grow(inner):
-        return (
+        grown = (
             st.builds("({} {} {})".format, inner, st.sampled_from("+-*/"), inner)
             | st.builds("({} {} {})".format, inner, st.sampled_from("+-*/"), constant)
             | st.builds("({} {} {})".format, constant, st.sampled_from("+-*/"), inner)
             | st.builds("(-{})".format, inner)
+        )
+        if kind == "complex":
+            return grown | st.builds("pa.conj({})".format, inner)
+        return (
+            grown
             | st.builds("({}**2)".format, inner)
             | st.builds("abs({})".format, inner)
             | st.builds("pa.where(x > y, {}, {})".format, inner, inner)
@@ -195,6 +200,25 @@ def test_exact_rules_on_any_expression(text, x, y, s, single):
 
     _, (value,), _ = simplified(f)
     assert same(value, f())
+
+
+@given(
+    text=expressions("complex"),
+    numbers=st.lists(NUMBERS, min_size=10, max_size=10),
+    single=st.booleans(),
+)
+def test_exact_rules_on_any_complex_expression(text, numbers, single):
+    with np.errstate(all="ignore"):
+        z = np.array(numbers).view("c16").astype("c8" if single else "c16")
+    x, y, s = (pa.asarray(part) for part in (z[:2], z[2:4], z[4]))
+    names = {"pa": pa, "x": x, "y": y, "s": s}
+
+    def f():
+        return eval(text, names)
+
+    _, (value,), _ = simplified(f)
+    assert same(value, f())
+    assert same(pa.jit(lambda x, y, s: eval(text, {**names, **locals()}))(x, y, s), f())
 
 
 # ---- repeated elements ----

@@ -267,12 +267,13 @@ build_restore_axes(Node *x, int ndim, const int64_t *shape, const int64_t *reduc
 
 /* ---- elementwise ---- */
 
-/* Identities that hold for every value, signed zeros and NaN included: x*1, x/1. */
+/* Identities that hold for every value, signed zeros and NaN included: x*1, x/1. Not for
+ * complex x: its infinities times the 0 of 1+0j are NaN. */
 static Node *
 elementwise_identity(OpCode op, Node *const *in, const Spec *out)
 {
     double value;
-    if (op == OP_multiply || op == OP_divide) {
+    if ((op == OP_multiply || op == OP_divide) && !dtype_is_complex(out->dtype)) {
         for (int i = op == OP_divide ? 1 : 0; i < 2; i++) {
             Node *other = in[1 - i];
             if ((DType)other->dtype == out->dtype && node_uniform(in[i], &value) && value == 1.0) {
