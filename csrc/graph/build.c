@@ -373,6 +373,12 @@ build1(OpCode op, Node *x)
 }
 
 Node *
+build_conjugate(Node *x)
+{
+    return x != NULL && dtype_is_complex((DType)x->dtype) ? build1(OP_conjugate, x) : x;
+}
+
+Node *
 build2(OpCode op, Node *x, Node *y)
 {
     Node *in[2] = {x, y};

@@ -18,6 +18,7 @@ Node *arena_keep(Node *node); /* hands a new reference to the arena */
 /* Elementwise with NumPy's casts and broadcasting as explicit nodes. */
 Node *build_elementwise(OpCode op, Node *const *in, int nin, DType forced);
 Node *build1(OpCode op, Node *x);
+Node *build_conjugate(Node *x); /* x itself where it is real, or NULL */
 Node *build2(OpCode op, Node *x, Node *y);
 Node *build3(OpCode op, Node *x, Node *y, Node *z);
 /* Any primitive as it stands. */

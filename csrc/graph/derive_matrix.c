@@ -23,15 +23,9 @@ transpose(Node *x)
 }
 
 static Node *
-conjugate(Node *x)
-{
-    return x != NULL && dtype_is_complex((DType)x->dtype) ? build1(OP_conjugate, x) : x;
-}
-
-static Node *
 adjoint(Node *x)
 {
-    return conjugate(transpose(x));
+    return build_conjugate(transpose(x));
 }
 
 static Node *
@@ -106,12 +100,12 @@ static Status
 derive_cholesky(const Derivation *d)
 {
     Node *l = d->node;
-    Node *phi = lower_part(matmul(adjoint(l), lower_part(conjugate(d->g), 1.0)), 0.5);
+    Node *phi = lower_part(matmul(adjoint(l), lower_part(build_conjugate(d->g), 1.0)), 0.5);
     Node *left = triangular(l, phi, true, 2, false);
     /* X = left L^-1, from L^H X^H = left^H */
     Node *full = adjoint(triangular(l, adjoint(left), true, 2, false));
     Node *symmetric = build2(OP_multiply, build2(OP_add, full, adjoint(full)), scalar(0.5));
-    return derive_give(d, 0, conjugate(symmetric));
+    return derive_give(d, 0, build_conjugate(symmetric));
 }
 
 static Status
@@ -146,7 +140,7 @@ derive_solve_triangular(const Derivation *d)
     /* op(a) x = b; gb = op(a)^-T g */
     Node *gb;
     if (transposed == 2) {
-        gb = conjugate(triangular(a, conjugate(d->g), lower, 0, unit));
+        gb = build_conjugate(triangular(a, build_conjugate(d->g), lower, 0, unit));
     } else {
         gb = triangular(a, d->g, lower, 1 - transposed, unit);
     }
@@ -159,7 +153,7 @@ derive_solve_triangular(const Derivation *d)
     Node *gop = build1(OP_negative, matmul(gb, transpose(x)));
     Node *ga = transposed == 0 ? gop : transpose(gop);
     if (transposed == 2) {
-        ga = conjugate(ga);
+        ga = build_conjugate(ga);
     }
     const double diagonal = unit ? 0.0 : 1.0;
     ga = lower ? lower_part(ga, diagonal) : transpose(lower_part(transpose(ga), diagonal));
@@ -214,8 +208,8 @@ derive_eigh(const Derivation *d)
     const int64_t n = a->shape[a->ndim - 1];
     int64_t row[ARRAY_MAX_NDIM], column[ARRAY_MAX_NDIM];
     Node *v = build_slice(d->node, last, 0, n), *w = build_slice(d->node, last, n, 1);
-    Node *gv = conjugate(build_slice(d->g, last, 0, n));
-    Node *gw = conjugate(build_slice(d->g, last, n, 1));
+    Node *gv = build_conjugate(build_slice(d->g, last, 0, n));
+    Node *gw = build_conjugate(build_slice(d->g, last, n, 1));
     if (v == NULL || w == NULL || gw == NULL) {
         return STATUS_ERROR;
     }
@@ -235,7 +229,7 @@ derive_eigh(const Derivation *d)
     Node *middle = build3(OP_where, diagonal, build_reshape(gw, w->ndim, row), rotation);
     Node *full = matmul(matmul(v, middle), adjoint(v));
     Node *symmetric = build2(OP_multiply, build2(OP_add, full, adjoint(full)), scalar(0.5));
-    return derive_give(d, 0, conjugate(symmetric));
+    return derive_give(d, 0, build_conjugate(symmetric));
 }
 
 Status

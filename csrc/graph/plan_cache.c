@@ -371,11 +371,10 @@ value_and_gradients(const Question *q, Node **out)
         return STATUS_ERROR;
     }
     for (int64_t i = 1; i < q->count; i++) {
-        if (out[i] != NULL && dtype_is_complex((DType)out[i]->dtype)) {
-            out[i] = build1(OP_conjugate, out[i]);
-            if (out[i] == NULL) {
-                return STATUS_ERROR;
-            }
+        const bool reached = out[i] != NULL;
+        out[i] = build_conjugate(out[i]);
+        if (reached && out[i] == NULL) {
+            return STATUS_ERROR;
         }
     }
     return STATUS_OK;

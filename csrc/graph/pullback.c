@@ -403,3 +403,22 @@ pullback(uint64_t mask, int64_t nout, Node *const *outs, Node *const *cotangents
     node_set_backward(before);
     return status;
 }
+
+Node *
+pullback_seed(Trace *trace, Array *cotangent, const Node *out)
+{
+    Node *g = arena_keep(trace_node(trace, cotangent));
+    if (g == NULL) {
+        return NULL;
+    }
+    if (g->ndim != out->ndim || !shape_equal(g->ndim, g->shape, out->shape)) {
+        char got[256], need[256];
+        return err_null(ERR_VALUE, "cotangent of shape %s for a result of shape %s",
+                        shape_text(g->ndim, g->shape, got, sizeof got),
+                        shape_text(out->ndim, out->shape, need, sizeof need));
+    }
+    if (dtype_is_complex((DType)g->dtype) && !dtype_is_complex((DType)out->dtype)) {
+        return err_null(ERR_TYPE, "complex cotangent for a real result; take its real part");
+    }
+    return build_cast(g, (DType)out->dtype);
+}

@@ -3,6 +3,7 @@
 #define PYARR_GRAPH_PULLBACK_H
 
 #include "graph/build.h"
+#include "graph/trace.h"
 
 /*
  * Walks from `outs` backwards through the nodes whose mask has a bit in `mask`, and gives
@@ -11,5 +12,8 @@
  */
 Status pullback(uint64_t mask, int64_t nout, Node *const *outs, Node *const *cotangents,
                 int64_t narg, Node *const *args, Node **grads);
+
+/* A cotangent of `out` that the user gives: checked, and cast to what it belongs to. */
+Node *pullback_seed(Trace *trace, Array *cotangent, const Node *out);
 
 #endif

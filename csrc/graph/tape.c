@@ -190,25 +190,7 @@ seed_node(Trace *trace, const Node *out, Array *cotangent)
         }
         return build_full(1.0, (DType)out->dtype, out->ndim, out->shape);
     }
-    Node *g = arena_keep(trace_node(trace, cotangent));
-    if (g != NULL && (g->ndim != out->ndim ||
-                      memcmp(g->shape, out->shape, (size_t)g->ndim * sizeof(int64_t)) != 0)) {
-        char got[256], need[256];
-        return err_null(ERR_VALUE, "gradient of shape %s for a result of shape %s",
-                        shape_text(g->ndim, g->shape, got, sizeof got),
-                        shape_text(out->ndim, out->shape, need, sizeof need));
-    }
-    if (g != NULL && dtype_is_complex((DType)g->dtype) && !dtype_is_complex((DType)out->dtype)) {
-        return err_null(ERR_TYPE, "complex gradient for a real result; take its real part");
-    }
-    g = build_cast(g, (DType)out->dtype);
-    return g != NULL && dtype_is_complex((DType)g->dtype) ? build1(OP_conjugate, g) : g;
-}
-
-static Node *
-to_user(Node *g)
-{
-    return g != NULL && dtype_is_complex((DType)g->dtype) ? build1(OP_conjugate, g) : g;
+    return build_conjugate(pullback_seed(trace, cotangent, out));
 }
 
 /* Add to the grad of a leaf. Other threads may add to it, or drop it, while a kernel runs. */
@@ -250,7 +232,7 @@ evaluate_together(Node **grads, int64_t count)
     Status status = STATUS_OK;
     for (int64_t i = 0; i < count && status == STATUS_OK; i++) {
         if (grads[i] != NULL) {
-            grads[i] = to_user(grads[i]);
+            grads[i] = build_conjugate(grads[i]);
             status = grads[i] == NULL ? STATUS_ERROR : vec_push(&found, grads[i]);
         }
     }
@@ -334,7 +316,7 @@ tape_grad(int nout, Array *const *outs, Array *const *cotangents, int narg, Arra
         if (found[i] == NULL) {
             continue;
         }
-        Node *g = trace->is_tape ? found[i] : to_user(found[i]);
+        Node *g = trace->is_tape ? found[i] : build_conjugate(found[i]);
         Array *whole = g == NULL        ? NULL
                        : trace->is_tape ? array_of_node(g, create_graph)
                                         : trace_new_array(trace, g, args[i]->storage->device);

@@ -117,31 +117,6 @@ transform_alias(Transform *t, Array *argument)
     return out;
 }
 
-/* A cotangent as the user gives it: conjugated, cast and broadcast to what it belongs to. */
-static Node *
-cotangent_node(Trace *trace, Array *cotangent, const Node *out, bool conjugate)
-{
-    Node *g = arena_keep(trace_node(trace, cotangent));
-    if (g == NULL) {
-        return NULL;
-    }
-    if (g->ndim != out->ndim ||
-        memcmp(g->shape, out->shape, (size_t)g->ndim * sizeof(int64_t)) != 0) {
-        char got[256], need[256];
-        return err_null(ERR_VALUE, "cotangent of shape %s for a result of shape %s",
-                        shape_text(g->ndim, g->shape, got, sizeof got),
-                        shape_text(out->ndim, out->shape, need, sizeof need));
-    }
-    if (g != NULL && dtype_is_complex((DType)g->dtype) && !dtype_is_complex((DType)out->dtype)) {
-        return err_null(ERR_TYPE, "complex cotangent for a real result; take its real part");
-    }
-    g = build_cast(g, (DType)out->dtype);
-    if (conjugate && g != NULL && dtype_is_complex((DType)g->dtype)) {
-        g = build1(OP_conjugate, g);
-    }
-    return g;
-}
-
 typedef struct Border {
     Node **outs, **cotangents, **args, **grads;
     size_t bytes;
@@ -184,7 +159,8 @@ transform_pullback(Transform *t, int nout, Array *const *outs, Array *const *cot
             goto done;
         }
         if (cotangents[i] != NULL) {
-            b.cotangents[i] = cotangent_node(t->trace, cotangents[i], b.outs[i], conjugate);
+            Node *seed = pullback_seed(t->trace, cotangents[i], b.outs[i]);
+            b.cotangents[i] = conjugate ? build_conjugate(seed) : seed;
             if (b.cotangents[i] == NULL) {
                 goto done;
             }
@@ -194,13 +170,10 @@ transform_pullback(Transform *t, int nout, Array *const *outs, Array *const *cot
         goto done;
     }
     for (int i = 0; i < narg; i++) {
-        Node *g = b.grads[i];
-        if (g == NULL) {
+        if (b.grads[i] == NULL) {
             continue;
         }
-        if (conjugate && dtype_is_complex((DType)g->dtype)) {
-            g = build1(OP_conjugate, g);
-        }
+        Node *g = conjugate ? build_conjugate(b.grads[i]) : b.grads[i];
         grads[i] = g == NULL ? NULL : trace_new_array(t->trace, g, args[i]->storage->device);
         if (grads[i] == NULL) {
             goto done;
