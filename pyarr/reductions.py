@@ -278,14 +278,14 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
     top = _core.where(_core.isfinite(top), top, zero_of(top))
     terms = _core.exp(a - top)
     total = _core.sum(terms if b is None else b * terms, axis=axes, keepdims=True)
-    empty = total == 0
     sign = None
     if return_sign:
         sign = _core.sign(total)
         total = total * _core.conjugate(sign)
-    result = _core.where(
-        empty, -numpy.inf, _core.log(_core.where(empty, 1, total)) + top
-    )
+    # An empty sum is replaced off the path of derivatives: there its terms are 0, so the
+    # slope is without a mask, which would follow the cotangent through all of the formula.
+    empty = total.detach() == 0
+    result = _core.log(total + empty) + _core.where(empty, -numpy.inf, top)
     if not keepdims:
         shape = tuple(n for i, n in enumerate(result.shape) if i not in axes)
         result = result.reshape(shape)

@@ -594,3 +594,20 @@ def test_long_traces_take_little_time():
     assert len(text.splitlines()) > 5000
     assert time.perf_counter() - start < 20  # quadratic passes take minutes
     assert np.isfinite(gradient).all()
+
+
+def test_logsumexp_has_no_masks_in_its_gradient():
+    x, w = np.linspace(-1.0, 1.0, 12).reshape(4, 3), np.linspace(0.1, 1.0, 15)
+    w = w.reshape(3, 5)
+
+    def f():
+        return pa.grad(lambda w: pa.sum(pa.logsumexp(pa.asarray(x) @ w, axis=1)))(w * S)
+
+    text, (value,), _ = simplified(f, rounding="fast")
+    z = np.exp(x @ w * float(S))
+    np.testing.assert_allclose(
+        value, x.T @ (z / z.sum(1, keepdims=True)), rtol=1e-13, atol=1e-15
+    )
+    found = operations(text, "(4, 5)")
+    assert "where" not in found, text
+    assert "int64" not in text, text

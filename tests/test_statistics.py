@@ -247,6 +247,11 @@ def test_logsumexp_of_nothing():
     gradient = pa.grad(lambda x: pa.logsumexp(x, 1)[1])(pa.array(x))
     assert np.asarray(gradient).tolist() == [[0, 0, 0], [1, 0, 0]]
     assert pa.logsumexp([np.inf, 1.0]) == np.inf
+    ties = pa.grad(lambda x: pa.logsumexp(x))(pa.array([2.0, 2.0, -np.inf, 2.0]))
+    same(ties, np.array([1.0, 1.0, 0.0, 1.0]) / 3)
+    # the weights cancel: an empty sum with terms
+    value, sign = pa.logsumexp([0.5, 0.5], b=[1.0, -1.0], return_sign=True)
+    assert (value, sign) == (-np.inf, 0.0)
 
 
 def test_constants_have_a_standard_deviation_without_slope():
