@@ -71,6 +71,9 @@
     SCALAR M or_##S(M m, M n) { return (M)(m | n); } \
     SCALAR M xor_##S(M m, M n) { return (M)(m ^ n); } \
     SCALAR V scale_floor_##S(V x, V y) { return _mm512_scalef_##P(x, y); } \
+    /* of an operand that is NaN and one that is not, these give the second */ \
+    SCALAR V at_least_##S(V x, V y) { return _mm512_max_##P(y, x); } \
+    SCALAR V at_most_##S(V x, V y) { return _mm512_min_##P(y, x); } \
     /* the first `count` elements, the others 1; at least one */ \
     SCALAR V load_##S(const E *from, int64_t count) \
     { \
@@ -134,6 +137,14 @@ table16_f32x16(const float *entries, __m512i i)
 #define MASK2(name, m, n) PASTE(name, T)(m, n)
 #define LETM(v, e) const PASTE(mask, T) v = e;
 #define SPLIT_WORDS
+#define LIMIT_WORDS
+#define SCALE_WORDS
+/* rounded once, as the two factors are: the first product is exact */
+#define SCALE_SHIFTED \
+    SCALAR VALUE PASTE(scale_shifted, T)(VALUE x, VALUE y) \
+    { \
+        return PASTE(scale_floor, T)(x, SUB(y, K(ROUND_SHIFT_TWICE))); \
+    }
 #define SPLIT_BELOW(name, bits) \
     SCALAR PASTE(pair, T) PASTE(name, T)(VALUE x) \
     { \
@@ -142,6 +153,7 @@ table16_f32x16(const float *entries, __m512i i)
 
 #define T f64x8
 #include "ops/constants_f64.def"
+SCALE_SHIFTED
 SPLIT_BELOW(log_split, SQRT_HALF_BITS)
 SPLIT_BELOW(log_split_table, TABLE_START_BITS)
 #include "ops/functions.def"
@@ -149,6 +161,7 @@ SPLIT_BELOW(log_split_table, TABLE_START_BITS)
 
 #define T f32x16
 #include "ops/constants_f32.def"
+SCALE_SHIFTED
 SPLIT_BELOW(log_split, SQRT_HALF_BITS)
 SPLIT_BELOW(log_split_table, TABLE_START_BITS)
 #include "ops/functions.def"
@@ -156,6 +169,8 @@ SPLIT_BELOW(log_split_table, TABLE_START_BITS)
 
 /* the reading of read_c.h again */
 #undef SPLIT_WORDS
+#undef LIMIT_WORDS
+#undef SCALE_WORDS
 #undef CONSTI
 #undef MASK1
 #undef MASK2

@@ -11,7 +11,7 @@
 #define POW_PLAIN_MAX_f64 0x1p36
 #define POW_PLAIN_MAX_f32 0x1p10f
 
-#define EACH_VECTOR_ROW(X) X(log) X(log2) X(log10) X(log1p) X(cbrt)
+#define EACH_VECTOR_ROW(X) X(exp) X(log) X(log2) X(log10) X(log1p) X(cbrt)
 
 SCALAR bool
 kernel_has_vectors(OpCode op)
