@@ -61,6 +61,7 @@ void geometry_contiguous(int ndim, const int64_t *shape, int64_t *geometry);
 /* What a kernel sees of a concrete array. */
 Operand execute_operand(const Array *a);
 Array *execute_copy(const Array *x); /* C-contiguous, own memory, same device */
+Array *execute_copy_in_order(Array *x); /* laid out like x: NumPy's order 'K' */
 /* The elements on another device (any layout in, C-contiguous out); a itself when there. */
 Array *execute_move(Array *a, Device *device);
 Array *execute_elementwise(OpCode op, Array *const *in, int nin, DType forced);

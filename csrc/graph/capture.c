@@ -93,7 +93,7 @@ original_of(const Trace *trace, const Node *node, Array *value)
     for (int64_t i = 0; i < trace->copied.size; i++) {
         const Copied *c = &trace->copied.data[i];
         if (c->node == node) {
-            Array *now = execute_copy(c->original);
+            Array *now = execute_copy_in_order(c->original); /* as `value` was made */
             const size_t bytes = (size_t)(value->size * dtype_size((DType)value->dtype));
             const bool same =
                 now != NULL && memcmp(array_data(now), array_data(value), bytes) == 0;

@@ -390,6 +390,24 @@ execute_copy(const Array *x)
     return out;
 }
 
+Array *
+execute_copy_in_order(Array *x)
+{
+    int order[ARRAY_MAX_NDIM], back[ARRAY_MAX_NDIM];
+    if (!execute_axis_order(&x, 1, order)) {
+        return execute_copy(x);
+    }
+    for (int k = 0; k < x->ndim; k++) {
+        back[order[k]] = k;
+    }
+    Array *turned = view_transpose(x, order);
+    Array *copy = turned == NULL ? NULL : execute_copy(turned);
+    Array *result = copy == NULL ? NULL : view_transpose(copy, back);
+    array_release(turned);
+    array_release(copy);
+    return result;
+}
+
 /* Contiguous elements from one device to another, through the host where neither is it. */
 static Status
 move_bytes(Array *to, const Array *from)

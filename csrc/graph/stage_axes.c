@@ -216,27 +216,3 @@ stage_axes_fini(StageAxes *axes, const PlanGraph *g)
     mem_free(axes->parent, 4 * ((size_t)axes->count + 1) * sizeof(int32_t));
     mem_free(axes->first, ((size_t)g->count + 1) * sizeof(int32_t));
 }
-
-void
-stage_resolve(const PlanGraph *g, int32_t place, StageMap *map)
-{
-    geometry_contiguous(g->nodes[place]->ndim, g->nodes[place]->shape, map->geometry);
-    map->root = place;
-    while (!g->leaf[map->root]) {
-        const Node *node = g->nodes[map->root];
-        if (node->op == OP_view) {
-            const int64_t *inner = node->params;
-            const int ndim = (int)map->geometry[1];
-            int64_t offset, strides[ARRAY_MAX_NDIM];
-            if (!geometry_decode(map->geometry, node->ndim, node->shape, inner + 2 + node->ndim,
-                                 &offset, strides)) {
-                return;
-            }
-            map->geometry[0] = inner[0] + offset;
-            memcpy(map->geometry + 2 + ndim, strides, (size_t)ndim * sizeof(int64_t));
-        } else if (node->op != OP_copy) {
-            return;
-        }
-        map->root = plan_graph_input(g, map->root, 0);
-    }
-}

@@ -22,7 +22,7 @@ is_ready(const StageBuild *b, int32_t at)
     }
     for (int k = 0; k < plan_graph_nin(b->g, reader); k++) {
         StageMap map;
-        stage_resolve(b->g, plan_graph_input(b->g, reader, k), &map);
+        stage_resolve(&b->roles, plan_graph_input(b->g, reader, k), &map);
         if (stage_is_member(b, map.root) && !b->done[map.root]) {
             return false;
         }
@@ -114,7 +114,7 @@ add_store(StageBuild *b, int32_t at)
     TileRef ref;
     TileOut out = {.dtype = (DType)node->dtype, .outer = 1, .inner = 1};
     memset(&ref, 0, sizeof ref);
-    stage_resolve(b->g, at, &map);
+    stage_resolve(&b->roles, at, &map);
     if (!stage_row_aligned(&b->roles, &map, row, &offset, strides) || b->buffer[map.root] < 0) {
         return err_set(ERR_RUNTIME, "stage: a result is not there");
     }
@@ -306,7 +306,7 @@ stage_compile(const PlanGraph *g, const int32_t *stage_of, int32_t number)
     b.done = mem_new_zeroed(2 * n);
     Status status = STATUS_ERROR;
     if (b.stage != NULL && b.buffer != NULL && b.done != NULL &&
-        stage_roles_init(&b.roles, g) == STATUS_OK) {
+        stage_roles_init(&b.roles, g, stage_of, number) == STATUS_OK) {
         b.reg = b.buffer + n;
         b.pushed = b.reg + n;
         b.again = b.done + n;

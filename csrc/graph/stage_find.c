@@ -104,7 +104,7 @@ fits(const Search *s, int32_t at)
     }
     for (int k = 0; k < plan_graph_nin(g, at) && roles->role[at] != ROLE_ALIAS; k++) {
         StageMap map;
-        stage_resolve(g, plan_graph_input(g, at, k), &map);
+        stage_resolve(roles, plan_graph_input(g, at, k), &map);
         const int row = stage_operand_row(roles, at, k);
         const bool inside =
             is_member(roles, map.root) && roles->level[map.root] == roles->level[at];
@@ -183,7 +183,7 @@ absorb_views(Search *s, int32_t first)
         StageMap map;
         if (s->stage_of[i] < 0 && s->inside[i] >= first && !g->leaf[i] && !g->result[i] &&
             (node->op == OP_view || node->op == OP_copy)) {
-            stage_resolve(g, i, &map);
+            stage_resolve(&s->roles, i, &map);
             if (map.root != i) {
                 s->stage_of[i] = s->inside[i];
             }
@@ -370,7 +370,7 @@ stages_find(const PlanGraph *g, int32_t *stage_of, int32_t *nstages)
     const size_t bytes = ((size_t)g->count + 1) * sizeof(int32_t);
     s.inside = mem_new(bytes);
     if (s.inside != NULL && stage_axes_init(&s.axes, g) == STATUS_OK) {
-        if (stage_roles_init(&s.roles, g) == STATUS_OK) {
+        if (stage_roles_init(&s.roles, g, stage_of, -1) == STATUS_OK) {
             status = search(&s);
             stage_roles_fini(&s.roles);
         }

@@ -139,7 +139,7 @@ stage_find_again(StageBuild *b)
     for (int32_t i = 0; i < g->count; i++) {
         for (int k = 0; k < plan_graph_nin(g, i); k++) {
             StageMap map;
-            stage_resolve(g, plan_graph_input(g, i, k), &map);
+            stage_resolve(&b->roles, plan_graph_input(g, i, k), &map);
             b->again[map.root] = b->again[map.root] && reads_whole(b, i, k);
         }
         b->again[i] = b->again[i] && !g->result[i];

@@ -40,7 +40,7 @@ stage_operand(const StageBuild *b, int32_t at, int k, int naxes, const int *axes
     int64_t strides[ARRAY_MAX_NDIM];
     StageMap map;
     memset(operand, 0, sizeof *operand);
-    stage_resolve(b->g, input, &map);
+    stage_resolve(&b->roles, input, &map);
     operand->root = map.root;
     if (stage_is_member(b, map.root) && stage_role_is_row_wise(b->roles.role[map.root]) &&
         stage_row_aligned(&b->roles, &map, row, &operand->offset, strides)) {

@@ -221,7 +221,7 @@ pushable(const StageBuild *b, int32_t at)
         return -1;
     }
     int32_t place = plan_graph_input(g, at, 0);
-    stage_resolve(g, place, &map);
+    stage_resolve(&b->roles, place, &map);
     if (!stage_is_member(b, map.root) || b->roles.role[map.root] != ROLE_MAP ||
         g->nodes[place]->size != g->nodes[map.root]->size) {
         return -1;
@@ -285,7 +285,7 @@ stage_add_pushed(StageBuild *b, int32_t at)
     memcpy(axes, p.loops, (size_t)n * sizeof(int));
     axes[n] = p.rows == 0 ? b->g->nodes[product]->ndim - 1 : b->g->nodes[product]->ndim - 2;
     stage_inner_strides(b->g->nodes[product], b->roles.row[product], n + 1, axes, inner);
-    stage_resolve(b->g, input, &map);
+    stage_resolve(&b->roles, input, &map);
     if (!stage_row_aligned(&b->roles, &map, b->roles.row[input], &offset, own)) {
         return err_set(ERR_RUNTIME, "stage: a sum is not along its rows");
     }

@@ -29,6 +29,38 @@ input_row(const StageRoles *roles, int32_t at, int k)
     return roles->row[plan_graph_input(roles->g, at, k)];
 }
 
+/* A member of another stage is what that stage stores, a view of its values too. */
+static bool
+is_foreign(const StageRoles *roles, int32_t at)
+{
+    return roles->stage_of[at] >= 0 && roles->stage_of[at] != roles->number;
+}
+
+void
+stage_resolve(const StageRoles *roles, int32_t place, StageMap *map)
+{
+    const PlanGraph *g = roles->g;
+    geometry_contiguous(g->nodes[place]->ndim, g->nodes[place]->shape, map->geometry);
+    map->root = place;
+    while (!g->leaf[map->root] && !is_foreign(roles, map->root)) {
+        const Node *node = g->nodes[map->root];
+        if (node->op == OP_view) {
+            const int64_t *inner = node->params;
+            const int ndim = (int)map->geometry[1];
+            int64_t offset, strides[ARRAY_MAX_NDIM];
+            if (!geometry_decode(map->geometry, node->ndim, node->shape, inner + 2 + node->ndim,
+                                 &offset, strides)) {
+                return;
+            }
+            map->geometry[0] = inner[0] + offset;
+            memcpy(map->geometry + 2 + ndim, strides, (size_t)ndim * sizeof(int64_t));
+        } else if (node->op != OP_copy) {
+            return;
+        }
+        map->root = plan_graph_input(g, map->root, 0);
+    }
+}
+
 bool
 stage_row_aligned(const StageRoles *roles, const StageMap *map, int row, int64_t *offset,
                   int64_t *strides)
@@ -86,7 +118,7 @@ has_rows(const StageRoles *roles, int32_t at, int k, int axis)
         return false;
     }
     StageMap map;
-    stage_resolve(roles->g, plan_graph_input(roles->g, at, k), &map);
+    stage_resolve(roles, plan_graph_input(roles->g, at, k), &map);
     return map.geometry[2 + input->ndim + axis] != 0;
 }
 
@@ -126,7 +158,7 @@ static bool
 is_given(const StageRoles *roles, int32_t at, int k)
 {
     StageMap map;
-    stage_resolve(roles->g, plan_graph_input(roles->g, at, k), &map);
+    stage_resolve(roles, plan_graph_input(roles->g, at, k), &map);
     return roles->role[map.root] == ROLE_NONE;
 }
 
@@ -152,7 +184,7 @@ role_of_scatter(const StageRoles *roles, int32_t at)
         return ROLE_NONE;
     }
     const Node *index = input_node(roles, at, 2), *value = input_node(roles, at, 1);
-    stage_resolve(roles->g, plan_graph_input(roles->g, at, 0), &base);
+    stage_resolve(roles, plan_graph_input(roles->g, at, 0), &base);
     return node_uniform(roles->g->nodes[base.root], &zero) && zero == 0.0 && index->ndim == 1 &&
                    index->dtype == DT_i64 && value->ndim == node->ndim &&
                    value->shape[0] == roles->rows && input_row(roles, at, 1) == 0 &&
@@ -166,7 +198,7 @@ role_of_alias(const StageRoles *roles, int32_t at)
 {
     StageMap map;
     int64_t offset, strides[ARRAY_MAX_NDIM];
-    stage_resolve(roles->g, at, &map);
+    stage_resolve(roles, at, &map);
     return map.root != at && stage_role_is_row_wise(roles->role[map.root]) &&
                    stage_row_aligned(roles, &map, roles->row[at], &offset, strides)
                ? ROLE_ALIAS
@@ -245,14 +277,14 @@ find_level_of_member(StageRoles *roles, int32_t at)
     const PlanGraph *g = roles->g;
     StageMap map;
     if (roles->role[at] == ROLE_ALIAS) {
-        stage_resolve(g, at, &map);
+        stage_resolve(roles, at, &map);
         raise_level(roles, at, map.root, false);
         return;
     }
     for (int k = 0; k < plan_graph_nin(g, at); k++) {
         int64_t offset, strides[ARRAY_MAX_NDIM];
         const int row = stage_operand_row(roles, at, k);
-        stage_resolve(g, plan_graph_input(g, at, k), &map);
+        stage_resolve(roles, plan_graph_input(g, at, k), &map);
         const bool aligned = stage_role_is_row_wise(roles->role[map.root]) &&
                              stage_row_aligned(roles, &map, row, &offset, strides);
         raise_level(roles, at, map.root,
@@ -307,10 +339,10 @@ stage_roles_find(StageRoles *roles, StageAxes *axes, int32_t class_, const int32
 }
 
 Status
-stage_roles_init(StageRoles *roles, const PlanGraph *g)
+stage_roles_init(StageRoles *roles, const PlanGraph *g, const int32_t *stage_of, int32_t number)
 {
     const size_t n = (size_t)g->count + 1;
-    *roles = (StageRoles){.g = g};
+    *roles = (StageRoles){.g = g, .stage_of = stage_of, .number = number};
     roles->row = mem_new(n);
     roles->role = mem_new(n);
     roles->level = mem_new(n * sizeof(int32_t));

@@ -21,14 +21,6 @@ Status stage_axes_init(StageAxes *axes, const PlanGraph *g);
 void stage_axes_fini(StageAxes *axes, const PlanGraph *g);
 int32_t stage_axes_class(StageAxes *axes, int32_t axis);
 
-/* An operand read through views and copies: the place before them, and its elements in C order
- * that the operand's axes walk over. */
-typedef struct StageMap {
-    int32_t root;
-    int64_t geometry[GEOMETRY_MAX];
-} StageMap;
-void stage_resolve(const PlanGraph *g, int32_t place, StageMap *map);
-
 /* ---- roles (stage_roles.c) ---- */
 typedef enum StageRole {
     ROLE_NONE,
@@ -44,6 +36,8 @@ typedef enum StageRole {
 
 typedef struct StageRoles {
     const PlanGraph *g;
+    const int32_t *stage_of; /* by place: the stage that has it so far, or -1 */
+    int32_t number;          /* of the stage that they are for */
     int64_t rows;
     int8_t *row;      /* by place: its axis of the class, or -1 */
     uint8_t *role;
@@ -51,10 +45,20 @@ typedef struct StageRoles {
     bool *after;      /* depends on members of its level */
 } StageRoles;
 
-Status stage_roles_init(StageRoles *roles, const PlanGraph *g);
+/* For the stage of this number; -1: one that is still to be found. */
+Status stage_roles_init(StageRoles *roles, const PlanGraph *g, const int32_t *stage_of,
+                        int32_t number);
 void stage_roles_fini(StageRoles *roles);
 /* Roles with respect to a class of axes; nodes with taken[i] >= 0 have none. */
 void stage_roles_find(StageRoles *roles, StageAxes *axes, int32_t class_, const int32_t *taken);
+
+/* An operand read through views and copies: the place before them, which is no view or belongs to
+ * another stage, and its elements in C order that the operand's axes walk over. */
+typedef struct StageMap {
+    int32_t root;
+    int64_t geometry[GEOMETRY_MAX];
+} StageMap;
+void stage_resolve(const StageRoles *roles, int32_t place, StageMap *map);
 
 static inline bool
 stage_role_is_row_wise(int role)

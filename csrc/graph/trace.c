@@ -361,7 +361,7 @@ constant_node(Trace *trace, Array *a)
     Array *value = array_retain(a);
     if (shared && !trace->is_tape && bytes <= FOREIGN_COPY_LIMIT) {
         array_release(value);
-        value = execute_copy(a);
+        value = execute_copy_in_order(a); /* products of matrices round by layout */
     }
     Node *node = value == NULL ? NULL : arena_keep(node_new_constant(value));
     if (node != NULL && value == a && !trace->is_tape && a->size > 1 &&
