@@ -214,12 +214,69 @@ def hidden_layer(n):
     return f, [rng(3).standard_normal((5, 8)), rng(4).standard_normal((8, 3))]
 
 
+def precisions(n, d=7, k=13, dtype=np.float64):
+    """A mixture whose products are one product, as ADBench's: (n, k d) read as (n, k, d)."""
+    x = rng(n).standard_normal((n, d)).astype(dtype)
+
+    def f(alphas, turned, shift):
+        y = pa.reshape(x @ turned.T - shift, (n, k, d))
+        return pa.sum(pa.logsumexp(alphas - 0.5 * pa.sum(y * y, axis=2), axis=1))
+
+    r = rng(3)
+    return f, [
+        r.standard_normal(k),
+        r.standard_normal((k * d, d)),
+        r.standard_normal(k * d),
+    ]
+
+
+def one_dimension(n):
+    return precisions(n, d=1, k=5)
+
+
+def one_component(n):
+    return precisions(n, d=5, k=1)
+
+
+def long_inner_axis(n):
+    """37 is prime and more than one program unrolls; costly functions unroll less."""
+    x = rng(n).standard_normal((n, 3, 37))
+
+    def f(scale, shift, rate):
+        u = x * scale[:, None] - shift
+        v = pa.sum(pa.tanh(u) * rate[:, None], axis=2)
+        return pa.sum(v * v) + pa.sum(pa.max(u * u, axis=2))
+
+    return f, [
+        rng(3).standard_normal(3),
+        rng(4).standard_normal(37),
+        rng(5).standard_normal(3),
+    ]
+
+
+def reshaped(n):
+    """Values read along other axes than they were computed: finer, coarser, neither."""
+    x = rng(n).standard_normal((n, 24))
+
+    def f(w, s, t):
+        u = x * w
+        a = pa.sum(pa.reshape(u, (n, 4, 6)) * s, axis=2)
+        b = pa.sum(pa.reshape(pa.reshape(u, (n, 4, 6)) - s, (n, 3, 8)) ** 2 * t, axis=1)
+        return pa.sum(pa.exp(-a * a)) + pa.sum(pa.sqrt(pa.sum(b, axis=1) + 1.0))
+
+    return f, [
+        rng(3).standard_normal(24),
+        rng(4).standard_normal(6),
+        rng(5).standard_normal((3, 1)),
+    ]
+
+
 FUNCTIONS = {
     f.__name__: f
     for f in [
         logistic, softplus, poisson, mixture, mixture_by_matmul, softmax_regression,
         layer_norm, rows_scaled, extremes, choices, waves, scattered, columns, two_levels,
-        hidden_layer,
+        hidden_layer, precisions, one_dimension, one_component, long_inner_axis, reshaped,
     ]
 }  # fmt: skip
 
@@ -291,7 +348,7 @@ def test_functions_of_pairs(name, n):
 
 
 @pytest.mark.parametrize(
-    "make", [logistic, poisson, mixture, softmax_regression, layer_norm]
+    "make", [logistic, poisson, mixture, softmax_regression, layer_norm, precisions]
 )
 def test_single_precision(make):
     f, args = make(1003, dtype=np.float32)
@@ -394,6 +451,20 @@ def test_bits_do_not_depend_on_threads(name):
     finally:
         pa.set_num_threads(before)
     assert found[0] == found[1] == found[2] == found[3]
+
+
+@pytest.mark.parametrize("n", [64, 1003])
+@pytest.mark.parametrize("name", FUNCTIONS)
+def test_bits_do_not_depend_on_the_executor(name, n):
+    f, args = FUNCTIONS[name](n)
+    call = pa.value_and_grad(f, argnums=tuple(range(len(args))))
+    found = []
+    for executor in ("interpreter", "native"):
+        _core.plan_cache_clear()
+        with pa.config(executor=executor):
+            value, grads = call(*[np.asarray(a) for a in args])
+        found.append([float(value).hex(), *(np.asarray(g).tobytes() for g in grads)])
+    assert found[0] == found[1]
 
 
 def test_strict_rounding_forms_no_stages():

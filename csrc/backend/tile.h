@@ -47,10 +47,11 @@ typedef struct TileSum {
 
 /* A value as a step walks over it: the element at index (i0, i1, ...) of the step's space. */
 typedef struct TileRef {
-    bool is_view;   /* `at` is a view, whose memory has the strides: those here are 0 where the
-                     * element stays and 1 where it changes; else `at` is a buffer */
+    bool is_view;   /* `at` is a view, whose memory has strides of its own; else a buffer */
     int at;
-    int64_t offset; /* inner elements of the buffer */
+    /* in inner elements of the buffer; of a view the indices that it moves by, 0 where its
+     * element stays, and the first along its last axis */
+    int64_t offset;
     int64_t strides[TILE_NDIM];
 } TileRef;
 

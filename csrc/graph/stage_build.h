@@ -57,6 +57,12 @@ typedef struct StageOperand {
     int64_t row_stride;
 } StageOperand;
 
+/* The inner axes over which a block runs. */
+typedef struct StageSpace {
+    int ndim;
+    int64_t shape[TILE_NDIM];
+} StageSpace;
+
 typedef struct StageBuild {
     const PlanGraph *g;
     const int32_t *stage_of;
@@ -65,6 +71,7 @@ typedef struct StageBuild {
     Stage *stage;
     int32_t *buffer;     /* by place, or -1 */
     int32_t *reg;        /* by place: its register in the block that is built, or -1 */
+    StageSpace *space;   /* by place of a member that blocks compute */
     uint8_t *done;       /* by place */
     uint8_t *again;      /* by place: computed where it is read, never buffered */
     int32_t *pushed;     /* by place of a sum: the map that it is pushed through, or -1 */
@@ -108,6 +115,9 @@ void stage_step_fini(const TileStep *step);
 Status stage_add_map(StageBuild *b, int32_t at);
 Status stage_add_outer(StageBuild *b, int32_t at);
 Status stage_add_pushed(StageBuild *b, int32_t at);
+/* Is the member a sum over rows, and of nothing else, of a value that is in a buffer anyway? */
+bool stage_sums_buffer(const StageBuild *b, int32_t at);
+Status stage_add_row_sum(StageBuild *b, int32_t at);
 Status stage_add_gather(StageBuild *b, int32_t at);
 Status stage_add_scatter(StageBuild *b, int32_t at);
 /* Which sums over rows go through products instead; those products are done. */
@@ -123,11 +133,25 @@ stage_in_block(const StageBuild *b, int32_t at)
     return role == ROLE_ELEMENTWISE || role == ROLE_REDUCE || role == ROLE_ROW_SUM;
 }
 
+/* ---- spaces of blocks (stage_space.c) ---- */
+void stage_find_spaces(StageBuild *b);
+bool stage_space_same(const StageSpace *a, const StageSpace *b);
+/* Elements of the member's space. */
+int64_t stage_block_volume(const StageBuild *b, int32_t at);
+/* Strides of a value that lies in C order. */
+void stage_space_contiguous(const StageSpace *space, int64_t *strides);
+/* Operand k of a member along the axes of its space. */
+void stage_space_operand(const StageBuild *b, int32_t at, int k, StageOperand *operand);
+/* Is the operand the whole root, element for element? */
+bool stage_space_whole(const StageBuild *b, const StageOperand *operand, const StageSpace *space);
+/* The strides of a reduction's result over the space of what it reduces. */
+void stage_space_reduced(const StageBuild *b, int32_t at, int64_t *strides);
+
+/* ---- blocks (stage_group.c) ---- */
 /* Decides which values are computed again wherever they are read. */
 void stage_find_again(StageBuild *b);
 /* May member `at`, which stage_in_block, begin a block now? */
 bool stage_block_ready(const StageBuild *b, int32_t at);
-int64_t stage_block_volume(const StageBuild *b, int32_t at);
 /* One block of all members that can run over the space of member `at`. */
 Status stage_add_block(StageBuild *b, int32_t at);
 

@@ -45,7 +45,7 @@ add_member(StageBuild *b, int32_t at)
 {
     switch (b->roles.role[at]) {
     case ROLE_ROW_SUM:
-        return stage_add_pushed(b, at);
+        return b->pushed[at] >= 0 ? stage_add_pushed(b, at) : stage_add_row_sum(b, at);
     case ROLE_MAP:
         return stage_add_map(b, at);
     case ROLE_OUTER:
@@ -71,7 +71,8 @@ add_members(StageBuild *b)
         if (best < 0) {
             return STATUS_OK;
         }
-        const bool block = stage_in_block(b, best) && b->pushed[best] < 0;
+        const bool block =
+            stage_in_block(b, best) && b->pushed[best] < 0 && !stage_sums_buffer(b, best);
         if ((block ? stage_add_block(b, best) : add_member(b, best)) != STATUS_OK) {
             return STATUS_ERROR;
         }
@@ -279,6 +280,7 @@ build(StageBuild *b)
     Status status = find_roles(b, &axes);
     stage_axes_fini(&axes, b->g);
     if (status == STATUS_OK) {
+        stage_find_spaces(b);
         stage_find_again(b);
         stage_find_pushed(b);
         status = stage_find_buffered(b);
@@ -304,8 +306,9 @@ stage_compile(const PlanGraph *g, const int32_t *stage_of, int32_t number)
     b.stage = mem_new_zeroed(sizeof *b.stage);
     b.buffer = mem_new(3 * n * sizeof(int32_t));
     b.done = mem_new_zeroed(2 * n);
+    b.space = mem_new_zeroed(n * sizeof *b.space);
     Status status = STATUS_ERROR;
-    if (b.stage != NULL && b.buffer != NULL && b.done != NULL &&
+    if (b.stage != NULL && b.buffer != NULL && b.done != NULL && b.space != NULL &&
         stage_roles_init(&b.roles, g, stage_of, number) == STATUS_OK) {
         b.reg = b.buffer + n;
         b.pushed = b.reg + n;
@@ -318,6 +321,7 @@ stage_compile(const PlanGraph *g, const int32_t *stage_of, int32_t number)
     vec_fini(&b.buffered);
     mem_free(b.buffer, 3 * n * sizeof(int32_t));
     mem_free(b.done, 2 * n);
+    mem_free(b.space, n * sizeof *b.space);
     if (status != STATUS_OK) {
         stage_free(b.stage);
         return NULL;

@@ -1,100 +1,34 @@
 /* graph/stage_group.c -- blocks: the elementwise members over one inner space, with their
  * reductions, as one straight-line program whose values stay in registers. */
-#include "graph/stage_build.h"
+#include "graph/stage_block.h"
 
 #include <string.h>
 
 enum {
     AGAIN_ELEMENTS = 1024,   /* longer values are computed again, not buffered */
     LASTING_ELEMENTS = 64,   /* sums over rows up to this size are kept by lane */
-    BLOCK_VALUES = 150,
-    BLOCK_INPUTS = 100,
-    BLOCK_OUTPUTS = 100,
     VALUES = 1 << 14         /* registers of values while inputs are still being found */
 };
 
-typedef struct Block {
-    int ndim;
-    int64_t shape[TILE_NDIM];
-    TileRef in[BLOCK_INPUTS], out[BLOCK_OUTPUTS], sums[PROGRAM_MAX_SUMS];
-    Instruction code[BLOCK_VALUES];
-    uint16_t out_registers[BLOCK_OUTPUTS], sum_registers[PROGRAM_MAX_SUMS];
-    int32_t made[BLOCK_VALUES]; /* places whose registers are in b->reg */
-    int nin, nout, nsums, ncode, nmade;
-} Block;
-
-/* ---- spaces ---- */
-
-/* The node whose axes are the space in which a member runs, and its row axis. */
-static const Node *
-space_node(const StageBuild *b, int32_t at, int *row)
-{
-    if (b->roles.role[at] == ROLE_ELEMENTWISE) {
-        *row = b->roles.row[at];
-        return b->g->nodes[at];
-    }
-    const int32_t input = plan_graph_input(b->g, at, 0);
-    *row = b->roles.row[input];
-    return b->g->nodes[input];
-}
-
-static int
-space_of(const StageBuild *b, int32_t at, int *axes, int64_t *shape)
-{
-    int row;
-    const Node *node = space_node(b, at, &row);
-    const int n = stage_space(node, row, axes);
-    for (int d = 0; d < n; d++) {
-        shape[d] = node->shape[axes[d]];
-    }
-    return n;
-}
-
-int64_t
-stage_block_volume(const StageBuild *b, int32_t at)
-{
-    int row;
-    const Node *node = space_node(b, at, &row);
-    return node->size / b->roles.rows;
-}
-
-static bool
-same_space(const StageBuild *b, int32_t at, const Block *block, int *axes)
-{
-    int64_t shape[TILE_NDIM];
-    return space_of(b, at, axes, shape) == block->ndim &&
-           memcmp(shape, block->shape, (size_t)block->ndim * sizeof(int64_t)) == 0;
-}
-
-/* Is the operand the whole root, element for element? */
-static bool
-is_whole(const StageBuild *b, const StageOperand *operand, int ndim, const int64_t *shape)
-{
-    const Node *root = b->g->nodes[operand->root];
-    int64_t count = 1;
-    if (operand->reading != READ_LANES || operand->offset != 0) {
-        return false;
-    }
-    for (int d = ndim - 1; d >= 0; d--) {
-        if (operand->strides[d] != count) {
-            return false;
-        }
-        count *= shape[d];
-    }
-    return count == root->size / b->roles.rows;
-}
-
 /* ---- which values are computed again ---- */
 
+/* Is the operand the whole root, over the space of the member? */
 static bool
-operands_allow_again(const StageBuild *b, int32_t at, int naxes, const int *axes,
-                     const int64_t *shape)
+is_whole(const StageBuild *b, int32_t at, const StageOperand *operand)
+{
+    return stage_space_whole(b, operand, &b->space[at]) &&
+           (b->roles.role[operand->root] != ROLE_ELEMENTWISE ||
+            stage_space_same(&b->space[at], &b->space[operand->root]));
+}
+
+static bool
+operands_allow_again(const StageBuild *b, int32_t at)
 {
     for (int k = 0; k < plan_graph_nin(b->g, at); k++) {
         StageOperand operand;
-        stage_operand(b, at, k, naxes, axes, &operand);
+        stage_space_operand(b, at, k, &operand);
         if (operand.reading == READ_LANES && b->again[operand.root] &&
-            !is_whole(b, &operand, naxes, shape)) {
+            !is_whole(b, at, &operand)) {
             return false;
         }
     }
@@ -105,8 +39,6 @@ operands_allow_again(const StageBuild *b, int32_t at, int naxes, const int *axes
 static bool
 reads_whole(const StageBuild *b, int32_t at, int k)
 {
-    int axes[TILE_NDIM];
-    int64_t shape[TILE_NDIM];
     StageOperand operand;
     if (!stage_is_member(b, at)) {
         return false;
@@ -117,9 +49,8 @@ reads_whole(const StageBuild *b, int32_t at, int k)
     if (!stage_in_block(b, at)) {
         return false;
     }
-    const int n = space_of(b, at, axes, shape);
-    stage_operand(b, at, k, n, axes, &operand);
-    return is_whole(b, &operand, n, shape);
+    stage_space_operand(b, at, k, &operand);
+    return is_whole(b, at, &operand);
 }
 
 void
@@ -127,14 +58,10 @@ stage_find_again(StageBuild *b)
 {
     const PlanGraph *g = b->g;
     for (int32_t i = 0; i < g->count; i++) {
-        int axes[TILE_NDIM];
-        int64_t shape[TILE_NDIM];
-        if (!stage_is_member(b, i) || b->roles.role[i] != ROLE_ELEMENTWISE ||
-            stage_block_volume(b, i) <= AGAIN_ELEMENTS) {
-            continue;
+        if (stage_is_member(b, i) && b->roles.role[i] == ROLE_ELEMENTWISE &&
+            stage_block_volume(b, i) > AGAIN_ELEMENTS) {
+            b->again[i] = operands_allow_again(b, i);
         }
-        const int n = space_of(b, i, axes, shape);
-        b->again[i] = operands_allow_again(b, i, n, axes, shape);
     }
     for (int32_t i = 0; i < g->count; i++) {
         for (int k = 0; k < plan_graph_nin(g, i); k++) {
@@ -152,16 +79,13 @@ stage_find_again(StageBuild *b)
 static bool
 can_join(const StageBuild *b, int32_t at)
 {
-    int axes[TILE_NDIM];
-    int64_t shape[TILE_NDIM];
-    const int n = space_of(b, at, axes, shape);
     for (int k = 0; k < plan_graph_nin(b->g, at); k++) {
         StageOperand operand;
-        stage_operand(b, at, k, n, axes, &operand);
+        stage_space_operand(b, at, k, &operand);
         if (operand.reading != READ_LANES) {
             continue;
         }
-        const bool inside = b->reg[operand.root] >= 0 && is_whole(b, &operand, n, shape);
+        const bool inside = b->reg[operand.root] >= 0 && is_whole(b, at, &operand);
         if (!inside && b->done[operand.root] != 1) {
             return false;
         }
@@ -184,7 +108,7 @@ too_large(void)
 }
 
 static int
-add_input(Block *block, const TileRef *ref)
+add_input(StageBlock *block, const TileRef *ref)
 {
     for (int i = 0; i < block->nin; i++) {
         if (memcmp(&block->in[i], ref, sizeof *ref) == 0) {
@@ -199,16 +123,16 @@ add_input(Block *block, const TileRef *ref)
     return block->nin++;
 }
 
-static int compute(StageBuild *b, Block *block, int32_t at);
+static int compute(StageBuild *b, StageBlock *block, int32_t at);
 
 /* The register that holds an operand, or -1 with the error set. */
 static int
-operand_register(StageBuild *b, Block *block, int32_t at, int k, const int *axes)
+operand_register(StageBuild *b, StageBlock *block, int32_t at, int k)
 {
     StageOperand operand;
     TileRef ref;
-    stage_operand(b, at, k, block->ndim, axes, &operand);
-    if (operand.reading == READ_LANES && is_whole(b, &operand, block->ndim, block->shape)) {
+    stage_space_operand(b, at, k, &operand);
+    if (operand.reading == READ_LANES && is_whole(b, at, &operand)) {
         if (b->reg[operand.root] >= 0) {
             return b->reg[operand.root];
         }
@@ -219,21 +143,22 @@ operand_register(StageBuild *b, Block *block, int32_t at, int k, const int *axes
     memset(&ref, 0, sizeof ref);
     if (operand.reading == READ_SHARED) {
         ref.is_view = true;
-        ref.at = stage_view(b, &operand, block->ndim, block->shape, true);
+        ref.at = stage_view(b, &operand, block->space.ndim, block->space.shape, true);
         if (ref.at < 0) {
             return -1;
         }
-        for (int d = 0; d < block->ndim; d++) {
+        for (int d = 0; d < block->space.ndim; d++) {
             ref.strides[d] = operand.strides[d] != 0;
         }
-    } else if (stage_lanes(b, &operand, block->ndim, block->shape, &ref) != STATUS_OK) {
+    } else if (stage_lanes(b, &operand, block->space.ndim, block->space.shape, &ref) !=
+               STATUS_OK) {
         return -1;
     }
     return add_input(block, &ref);
 }
 
 static int
-add_instruction(Block *block, int op, DType loop, DType dtype, int nin, const int *in)
+add_instruction(StageBlock *block, int op, DType loop, DType dtype, int nin, const int *in)
 {
     if (block->ncode == BLOCK_VALUES) {
         (void)too_large();
@@ -253,13 +178,12 @@ add_instruction(Block *block, int op, DType loop, DType dtype, int nin, const in
 
 /* The elementwise member as an instruction; its register, or -1 with the error set. */
 static int
-compute(StageBuild *b, Block *block, int32_t at)
+compute(StageBuild *b, StageBlock *block, int32_t at)
 {
     const Node *node = b->g->nodes[at];
-    int in[3], axes[TILE_NDIM];
-    stage_space(node, b->roles.row[at], axes);
+    int in[3];
     for (int k = 0; k < node->nin; k++) {
-        in[k] = operand_register(b, block, at, k, axes);
+        in[k] = operand_register(b, block, at, k);
         if (in[k] < 0) {
             return -1;
         }
@@ -272,7 +196,7 @@ compute(StageBuild *b, Block *block, int32_t at)
 }
 
 static Status
-add_output(Block *block, int reg, const TileRef *ref)
+add_output(StageBlock *block, int reg, const TileRef *ref)
 {
     if (block->nout == BLOCK_OUTPUTS) {
         return too_large();
@@ -280,23 +204,6 @@ add_output(Block *block, int reg, const TileRef *ref)
     block->out[block->nout] = *ref;
     block->out_registers[block->nout++] = (uint16_t)reg;
     return STATUS_OK;
-}
-
-/* The strides of a reduction's result over the space of what it reduces. */
-static void
-result_strides(const StageBuild *b, int32_t at, const Block *block, const int *axes,
-               int64_t *strides)
-{
-    const Node *node = b->g->nodes[at];
-    bool reduced[ARRAY_MAX_NDIM] = {false};
-    int64_t stride = 1;
-    for (int r = 0; r < node->params[1]; r++) {
-        reduced[node->params[2 + r]] = true;
-    }
-    for (int d = block->ndim - 1; d >= 0; d--) {
-        strides[d] = reduced[axes[d]] ? 0 : stride;
-        stride *= reduced[axes[d]] ? 1 : block->shape[d];
-    }
 }
 
 static int
@@ -307,13 +214,13 @@ joining_op(int op)
 
 /* The reduction into lanes: buffer = buffer joined with the value. */
 static Status
-reduce_into(StageBuild *b, Block *block, int32_t at, int value, int buffer, const int *axes)
+reduce_into(StageBuild *b, StageBlock *block, int32_t at, int value, int buffer)
 {
     const Node *node = b->g->nodes[at];
     TileRef ref;
     memset(&ref, 0, sizeof ref);
     ref.at = buffer;
-    result_strides(b, at, block, axes, ref.strides);
+    stage_space_reduced(b, at, ref.strides);
     const int old = add_input(block, &ref);
     if (old < 0) {
         return STATUS_ERROR;
@@ -324,13 +231,10 @@ reduce_into(StageBuild *b, Block *block, int32_t at, int value, int buffer, cons
 }
 
 static Status
-add_reduction(StageBuild *b, Block *block, int32_t at)
+add_reduction(StageBuild *b, StageBlock *block, int32_t at)
 {
     const Node *node = b->g->nodes[at];
-    int axes[TILE_NDIM];
-    int64_t shape[TILE_NDIM];
-    space_of(b, at, axes, shape);
-    const int value = operand_register(b, block, at, 0, axes);
+    const int value = operand_register(b, block, at, 0);
     if (value < 0) {
         return STATUS_ERROR;
     }
@@ -340,19 +244,19 @@ add_reduction(StageBuild *b, Block *block, int32_t at)
         const TileStep fill = {.kind = TILE_FILL, .op = (OpCode)node->op, .nout = 1, .out = &ref};
         return buffer < 0 || stage_add_step(b, &fill) != STATUS_OK
                    ? STATUS_ERROR
-                   : reduce_into(b, block, at, value, buffer, axes);
+                   : reduce_into(b, block, at, value, buffer);
     }
     if (node->op != OP_sum || node->size <= LASTING_ELEMENTS ||
         block->nsums == PROGRAM_MAX_SUMS) {
         const int buffer = stage_add_buffer(b, (DType)node->dtype, node->size, true);
         return buffer < 0 || stage_add_sum(b, at, buffer) < 0
                    ? STATUS_ERROR
-                   : reduce_into(b, block, at, value, buffer, axes);
+                   : reduce_into(b, block, at, value, buffer);
     }
     TileRef *ref = &block->sums[block->nsums];
     memset(ref, 0, sizeof *ref);
     ref->at = stage_add_sum(b, at, -1);
-    result_strides(b, at, block, axes, ref->strides);
+    stage_space_reduced(b, at, ref->strides);
     block->sum_registers[block->nsums++] = (uint16_t)value;
     return ref->at < 0 ? STATUS_ERROR : STATUS_OK;
 }
@@ -361,7 +265,7 @@ add_reduction(StageBuild *b, Block *block, int32_t at)
 
 /* Registers of values follow those of inputs. */
 static uint16_t
-final_register(const Block *block, int reg)
+final_register(const StageBlock *block, int reg)
 {
     return (uint16_t)(reg >= VALUES ? reg - VALUES + block->nin : reg);
 }
@@ -390,18 +294,15 @@ read_elsewhere(const StageBuild *b, int32_t at)
 }
 
 static Status
-finish_block(StageBuild *b, Block *block)
+finish_block(StageBuild *b, StageBlock *block)
 {
     for (int m = 0; m < block->nmade; m++) {
         const int32_t at = block->made[m];
         if (b->done[at] == 2 && read_elsewhere(b, at)) {
-            const Node *node = b->g->nodes[at];
-            int axes[TILE_NDIM];
             TileRef ref;
             memset(&ref, 0, sizeof ref);
             ref.at = stage_buffer_of(b, at);
-            const int n = stage_space(node, b->roles.row[at], axes);
-            stage_inner_strides(node, b->roles.row[at], n, axes, ref.strides);
+            stage_space_contiguous(&block->space, ref.strides);
             if (ref.at < 0 || add_output(block, b->reg[at], &ref) != STATUS_OK) {
                 return STATUS_ERROR;
             }
@@ -419,37 +320,21 @@ finish_block(StageBuild *b, Block *block)
     for (int s = 0; s < block->nsums; s++) {
         block->sum_registers[s] = final_register(block, block->sum_registers[s]);
     }
-    if (block->nout + block->nsums == 0) {
-        return STATUS_OK;
-    }
-    TileStep step = {.kind = TILE_BLOCK,
-                     .ndim = block->ndim,
-                     .nin = block->nin,
-                     .nout = block->nout,
-                     .in = block->in,
-                     .out = block->out,
-                     .ninstructions = block->ncode,
-                     .instructions = block->code,
-                     .out_registers = block->out_registers,
-                     .nsums = block->nsums,
-                     .sum_registers = block->sum_registers,
-                     .block_sums = block->sums};
-    memcpy(step.shape, block->shape, sizeof step.shape);
-    return stage_add_step(b, &step);
+    return block->nout + block->nsums == 0 ? STATUS_OK : stage_add_block_steps(b, block);
 }
 
 Status
 stage_add_block(StageBuild *b, int32_t at)
 {
     const PlanGraph *g = b->g;
-    Block block;
-    int axes[TILE_NDIM];
+    StageBlock block;
     memset(&block, 0, sizeof block);
-    block.ndim = space_of(b, at, axes, block.shape);
+    block.space = b->space[at];
     Status status = STATUS_OK;
     for (int32_t i = 0; i < g->count && status == STATUS_OK; i++) {
         if (!stage_is_member(b, i) || b->done[i] || !stage_in_block(b, i) || b->pushed[i] >= 0 ||
-            !same_space(b, i, &block, axes) || !can_join(b, i)) {
+            stage_sums_buffer(b, i) ||
+            !stage_space_same(&b->space[i], &block.space) || !can_join(b, i)) {
             continue;
         }
         if (i != at && (block.ncode > BLOCK_VALUES / 2 || block.nin > BLOCK_INPUTS / 2 ||

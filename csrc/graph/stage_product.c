@@ -311,6 +311,62 @@ stage_add_pushed(StageBuild *b, int32_t at)
                                                  : vec_push(&b->stage->pushes, push);
 }
 
+/* ---- sums over rows of what lies in buffers ---- */
+
+/* Does some member that is no block read the value? */
+static bool
+has_buffer(const StageBuild *b, int32_t root)
+{
+    for (int32_t i = root + 1; i < b->g->count; i++) {
+        const int role = b->roles.role[i];
+        for (int k = 0; (role == ROLE_MAP || role == ROLE_OUTER) && stage_is_member(b, i) &&
+                        k < plan_graph_nin(b->g, i);
+             k++) {
+            StageMap map;
+            stage_resolve(&b->roles, plan_graph_input(b->g, i, k), &map);
+            if (map.root == root) {
+                return true;
+            }
+        }
+    }
+    return false;
+}
+
+bool
+stage_sums_buffer(const StageBuild *b, int32_t at)
+{
+    const Node *node = b->g->nodes[at];
+    StageOperand operand;
+    if (b->roles.role[at] != ROLE_ROW_SUM || node->op != OP_sum || node->params[1] != 1 ||
+        (node->dtype != DT_f64 && node->dtype != DT_f32)) {
+        return false;
+    }
+    stage_space_operand(b, at, 0, &operand);
+    return operand.reading == READ_LANES && has_buffer(b, operand.root);
+}
+
+Status
+stage_add_row_sum(StageBuild *b, int32_t at)
+{
+    const StageSpace *space = &b->space[at];
+    const int n = space->ndim > 0 ? space->ndim - 1 : 0;
+    StageOperand operand;
+    TileRef ref;
+    memset(&ref, 0, sizeof ref);
+    stage_space_operand(b, at, 0, &operand);
+    if (stage_lanes(b, &operand, space->ndim, space->shape, &ref) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    TileStep step = {.kind = TILE_SUM,
+                     .ndim = n,
+                     .nj = space->ndim > 0 ? space->shape[n] : 1,
+                     .to = stage_add_sum(b, at, -1),
+                     .nin = 1,
+                     .in = &ref};
+    memcpy(step.shape, space->shape, (size_t)n * sizeof(int64_t));
+    return step.to < 0 ? STATUS_ERROR : stage_add_step(b, &step);
+}
+
 /* Views that some step needs in a buffer are not read where they lie by others. */
 Status
 stage_find_buffered(StageBuild *b)

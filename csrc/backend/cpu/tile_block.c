@@ -16,12 +16,23 @@ typedef struct Walker {
     void **pointers;
 } Walker;
 
-/* Bytes that operand k moves from one index to the next along an axis. */
+/* Bytes that an operand moves from one index to the next along an axis. */
 static inline int64_t
 ref_step(const Tile *t, const TileRef *ref, int axis)
 {
-    return ref->is_view ? t->sweep->views[ref->at].strides[axis]
-                        : ref->strides[axis] * tile_lane_bytes(t, ref->at);
+    return ref->strides[axis] * (ref->is_view ? t->sweep->views[ref->at].strides[axis]
+                                              : tile_lane_bytes(t, ref->at));
+}
+
+static inline char *
+ref_start(const Tile *t, const TileRef *ref)
+{
+    if (!ref->is_view) {
+        return tile_buffer(t, ref);
+    }
+    const TileMemory *memory = &t->sweep->views[ref->at];
+    const int ndim = t->program->views[ref->at].ndim;
+    return memory->data + (ref->offset == 0 ? 0 : ref->offset * memory->strides[ndim - 1]);
 }
 
 static void
@@ -30,7 +41,7 @@ walker_move(const Walker *w, const int64_t *index, int ndim)
     const TileStep *step = w->step;
     for (int k = 0; k < step->nin + step->nout; k++) {
         const TileRef *ref = k < step->nin ? &step->in[k] : &step->out[k - step->nin];
-        char *at = ref->is_view ? w->t->sweep->views[ref->at].data : tile_buffer(w->t, ref);
+        char *at = ref_start(w->t, ref);
         for (int d = 0; d < ndim; d++) {
             at += index[d] * ref_step(w->t, ref, d);
         }

@@ -103,6 +103,18 @@ same_walk(const TileRef *a, const TileRef *b, int ndim)
            memcmp(a->strides, b->strides, (size_t)ndim * sizeof(int64_t)) == 0;
 }
 
+/* Does the step write to the buffer as it walks over the input? */
+static bool
+is_written(const TileStep *step, int buffer, const TileRef *in)
+{
+    for (int o = 0; o < step->nout; o++) {
+        if (step->out[o].at == buffer && same_walk(in, &step->out[o], step->ndim)) {
+            return true;
+        }
+    }
+    return false;
+}
+
 /* May the new value of `out` lie where that of input i lay? It dies here, and the step walks
  * over both in one way. */
 static bool
@@ -117,7 +129,7 @@ can_take_over(const TileProgram *p, const Life *lives, int s, const TileRef *out
     }
     for (int k = 0; k < step->nin; k++) {
         if (!step->in[k].is_view && lives[step->in[k].at].owner == lives[in->at].owner &&
-            !same_walk(&step->in[k], out, step->ndim)) {
+            !is_written(step, out->at, &step->in[k])) {
             return false;
         }
     }
