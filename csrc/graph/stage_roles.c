@@ -10,10 +10,10 @@
 #include <string.h>
 
 enum {
-    SHARED_SIDE = 1 << 14,   /* elements of one matrix on the shared side of a product */
-    SHARED_ALL = 1 << 16,   /* and of a stack of them */
-    ROWS_OVER_SIDE = 2,      /* rows, over the larger side of it */
-    SUM_ELEMENTS = 1 << 15,  /* of one accumulator */
+    SHARED_SIDE = 1 << 17,   /* elements of one matrix on the shared side of a product */
+    SHARED_ALL = 1 << 17,    /* and of a stack of them */
+    ROWS_OVER_SIDE = 1,      /* rows, over the larger side of it */
+    SUM_ELEMENTS = 1 << 17,  /* of one accumulator */
     TABLE_ELEMENTS = 1 << 13 /* of one that rows are scattered into */
 };
 
