@@ -304,7 +304,8 @@ def test_what_slices_throw_away_is_not_transformed():
         z = pa.fft.fft(x * 1j, 16)
         return pa.sum(pa.abs2(z[:, ::3])) + pa.sum(pa.abs2(pa.fft.fft(x, 8)[1:3]))
 
-    assert transforms_of(steps_and_other_axes, x)[:2] == ["4, 16", "4, 8"]
+    found = transforms_of(steps_and_other_axes, x)
+    assert sorted(found) == ["4, 16", "4, 5", "4, 5", "4, 8"]
     check_derivatives(steps_and_other_axes, x, tol=1e-6)
 
 

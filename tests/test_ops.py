@@ -80,6 +80,8 @@ REFERENCES = {
     "share": share,
     "mul0": lambda x, y: np.where(x == 0, 0, x * y).astype(x.dtype),
     "sinc_derivative": lambda n, x: sinc_derivative(n, x).astype(x.dtype),
+    "exp_real": lambda c, y, z: (c * np.exp(z) + 0 * y).astype(z.dtype),
+    "exp_imag": lambda c, y, z: np.where(y == 0, y, c * np.exp(z)).astype(z.dtype),
     "bessel_i": lambda n, x: scipy.special.iv(n, x).astype(x.dtype),
 }
 
@@ -95,6 +97,8 @@ DOMAINS = {
     "lgamma": (0.1, 20),
     "digamma": (0.1, 20),
     "exp": (-5, 5),
+    "exp_real": (-5, 5),
+    "exp_imag": (-5, 5),
     "i0": (-20, 20),
 }
 # Relative errors of the references themselves, in units of eps.
@@ -291,6 +295,8 @@ NO_SPECIAL = {"sinc_derivative", "bessel_i", "polygamma", "share", "fma", "gamma
 NO_SPECIAL |= {"erfinv", "logit", "sinc", "digamma", "lgamma", "i0", "i1", "softplus"}
 # NumPy's own sums and remainders of infinities, or SciPy's underflow, differ here.
 NO_SPECIAL |= {"frexp_exponent", "xlog1py", "log_expit"}
+# Their first input is a cosine or sine: test_complex_parts has the special values of the others.
+NO_SPECIAL |= {"exp_real", "exp_imag"}
 
 
 @pytest.mark.parametrize("dtype", ["f8", "f4"])

@@ -197,11 +197,13 @@ run_passes(Simplifier *s, Node **out, int64_t count)
         bool wanted;
     } passes[] = {
         {simplify_again, true},
+        {simplify_split, true},
         {simplify_hoist, s->options.hoist},
         {simplify_collapse, s->options.hoist},
         {simplify_regroup, s->options.fast},
         {simplify_absorb, true},
         {simplify_contract, s->options.fma},
+        {simplify_reread, true},
     };
     for (size_t i = 0; i < sizeof passes / sizeof passes[0]; i++) {
         if (passes[i].wanted && run_pass(s, out, count, passes[i].rule) != STATUS_OK) {
@@ -243,5 +245,7 @@ simplify(Node *const *targets, int64_t count, SimplifyOptions options, Node **ou
     hash_fini(&s.factored);
     vec_fini(&s.known);
     vec_fini(&s.terms);
+    vec_fini(&s.products);
+    vec_fini(&s.stored);
     return status;
 }

@@ -395,6 +395,13 @@ simplify_broadcast(Simplifier *s, Node *x, int ndim, const int64_t *shape)
 
 /* ---- ops ---- */
 
+/* The parts of what repeats lie in memory: to take them again costs less than to store them. */
+static bool
+takes_part(int op, Node *x)
+{
+    return (op == OP_real || op == OP_imag) && is_broadcast(x) && x->inputs[0]->size > 1;
+}
+
 /* An op all of whose inputs repeat along an axis is computed without it and then repeated.
  * Axes of size 1 are left out as well, so that arrays which differ in them only go together. */
 static bool
@@ -411,7 +418,7 @@ lower(Simplifier *s, int op, Node *const *in, int nin, const int64_t *params, in
             small.shape[small.ndim++] = spec->shape[i];
         }
     }
-    if (small.ndim == spec->ndim) {
+    if (small.ndim == spec->ndim || takes_part(op, in[0])) {
         return false;
     }
     Node *less[3];

@@ -32,6 +32,11 @@ typedef struct Terms {
     Term at[TERMS_MAX];
 } Terms;
 
+/* What a product of complex values became. */
+typedef struct SplitProduct {
+    Node *in[2], *out;
+} SplitProduct;
+
 typedef struct Simplifier {
     SimplifyOptions options;
     HashMap table; /* hash -> place in `known`, + 1 */
@@ -39,6 +44,8 @@ typedef struct Simplifier {
     HashMap factored; /* hash of (node, axes) -> place in `terms`, + 1 */
     VEC(Terms) terms;
     GuardNodes *guards;
+    VEC(SplitProduct) products; /* of forward nodes: see simplify_complex.c */
+    GuardNodes stored;          /* forward make_complex nodes that library calls read */
     /* The pass that is running (simplify.c): places are the marks of the nodes it reads. */
     const int32_t *readers;
     const int32_t *divisions; /* of backward nodes by each place */
@@ -89,10 +96,12 @@ bool simplify_rule(Simplifier *s, int op, Node *const *in, int nin, const Spec *
 /* What stands for `node`, given what stands for its inputs; NULL with the error set. */
 typedef Node *(*Rewrite)(Simplifier *s, Node *node, Node *const *in);
 Node *simplify_again(Simplifier *s, Node *node, Node *const *in);
+Node *simplify_split(Simplifier *s, Node *node, Node *const *in);
 Node *simplify_hoist(Simplifier *s, Node *node, Node *const *in);
 Node *simplify_collapse(Simplifier *s, Node *node, Node *const *in);
 Node *simplify_regroup(Simplifier *s, Node *node, Node *const *in);
 Node *simplify_absorb(Simplifier *s, Node *node, Node *const *in);
 Node *simplify_contract(Simplifier *s, Node *node, Node *const *in);
+Node *simplify_reread(Simplifier *s, Node *node, Node *const *in);
 
 #endif

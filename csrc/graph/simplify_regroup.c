@@ -191,7 +191,9 @@ is_product(const Simplifier *s, const Node *old, Node *now)
 static Node *
 contract_subtrahend(Simplifier *s, Node *c, const Node *product)
 {
-    const int at = repeats(product->inputs[0]) ? 0 : repeats(product->inputs[1]) ? 1 : 0;
+    Node *const *in = product->inputs;
+    const bool ours = !is_ours(in[0]) && is_ours(in[1]); /* others may lie in memory */
+    const int at = repeats(in[0]) ? 0 : repeats(in[1]) || ours ? 1 : 0;
     Node *minus = simplify1(s, OP_negative, product->inputs[at]);
     return simplify3(s, OP_fma, minus, product->inputs[1 - at], c);
 }

@@ -329,8 +329,12 @@ static bool
 is_structure(const Array *a)
 {
     static const double written[] = {0.0, 0.5, -0.5, 1.0, -1.0, 2.0, -2.0, 3.0, 4.0};
-    double x;
+    double x, parts[2];
     int64_t i;
+    if (a->weak == WEAK_COMPLEX && a->dtype == DT_c128 && a->size == 1) {
+        memcpy(parts, array_data(a), sizeof parts);
+        return parts[0] == 0 && (parts[1] == 1 || parts[1] == -1);
+    }
     if (a->weak == WEAK_FLOAT && a->dtype == DT_f64 && a->size == 1) {
         memcpy(&x, array_data(a), sizeof x);
     } else if (a->weak == WEAK_INT && a->dtype == DT_i64 && a->size == 1) {

@@ -44,6 +44,8 @@
 #define ANGLE(x) OP1(angle, x)
 #define ABS2(x) OP1(abs2, x)
 #define MAKE_COMPLEX(x, y) OP2(make_complex, x, y)
+#define EXP_REAL(x, y, z) OP3(exp_real, x, y, z)
+#define EXP_IMAG(x, y, z) OP3(exp_imag, x, y, z)
 
 #define GAMMA(x) OP1(gamma, x)
 #define XLOG1PY(x, y) OP2(xlog1py, x, y)

@@ -128,6 +128,20 @@ enum { BLOCK = 8 };
 
 /* ---- loading and storing ---- */
 
+/* Many rows, each far from the next: the processor does not guess that the next tile goes on
+ * where they end, so it is told while this one is copied. */
+static void
+copy_ahead(E *to, const char *from, int64_t n)
+{
+    int64_t r = 0;
+    for (; r + VL <= n; r += VL) {
+        const char *const at = from + r * (int64_t)sizeof(E);
+        __builtin_prefetch((const void *)((uintptr_t)at + (size_t)n * sizeof(E)), 0, 2);
+        *(Vec *)(to + r) = load_unaligned(at);
+    }
+    memcpy(to + r, from + r * (int64_t)sizeof(E), (size_t)(n - r) * sizeof(E));
+}
+
 static void
 tile_load(void *to, int64_t lanes, const char *from, int64_t row_stride, int64_t stride, int64_t n,
           int64_t count)
@@ -135,7 +149,7 @@ tile_load(void *to, int64_t lanes, const char *from, int64_t row_stride, int64_t
     E *const out = to;
     if (row_stride == (int64_t)sizeof(E)) {
         for (int64_t e = 0; e < count; e++) {
-            memcpy(out + e * lanes, from + e * stride, (size_t)n * sizeof(E));
+            copy_ahead(out + e * lanes, from + e * stride, n);
         }
         return;
     }
