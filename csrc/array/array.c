@@ -146,6 +146,14 @@ array_release(Array *array)
     storage_release(storage);
 }
 
+void
+arrays_release(Array *const *arrays, int64_t count)
+{
+    for (int64_t i = 0; i < count; i++) {
+        array_release(arrays[i]);
+    }
+}
+
 bool
 array_is_contiguous(const Array *a)
 {

@@ -34,6 +34,7 @@ Array *array_new_scalar(DType dtype, Weak weak, const void *value);
 
 static inline Array *array_retain(Array *a) { a->refcount++; return a; }
 void array_release(Array *array); /* NULL is fine */
+void arrays_release(Array *const *arrays, int64_t count);
 
 /* Arrays alive, for leak reports; give kept headers back to the allocator. */
 int64_t array_live(void);

@@ -236,9 +236,7 @@ capture_free(Capture *c)
     if (c == NULL) {
         return;
     }
-    for (int32_t i = 0; i < c->nconstants; i++) {
-        array_release(c->constants[i]);
-    }
+    arrays_release(c->constants, c->nconstants);
     mem_free(c->number, c->number_bytes);
     mem_free(c->scattered, c->number_bytes);
     mem_free(c->constants, c->constant_bytes);

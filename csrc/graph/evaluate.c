@@ -377,9 +377,7 @@ run_node(Run *run, int64_t at)
     status = STATUS_OK;
 done:
     node->running--;
-    for (int i = 0; i < n; i++) {
-        array_release(in[i]);
-    }
+    arrays_release(in, n);
     if (in != few) {
         mem_free(in, bytes);
     }

@@ -207,9 +207,7 @@ elementwise_general(OpCode op, Array *const *in, int nin, DType loop, const DTyp
         out = NULL;
     }
 done:
-    for (int i = 0; i < nin; i++) {
-        array_release(moved[i]);
-    }
+    arrays_release(moved, nin);
     return out;
 }
 
@@ -352,9 +350,7 @@ execute_elementwise_in_order(OpCode op, Array *const *in, int nin, DType forced)
         result = view_transpose(out, back);
     }
     array_release(out);
-    for (int i = 0; i < nin; i++) {
-        array_release(turned[i]);
-    }
+    arrays_release(turned, nin);
     return result;
 }
 
@@ -558,9 +554,7 @@ execute_primitive(OpCode op, Array *const *in, int nin, const int64_t *params, i
         out = NULL;
     }
 done:
-    for (int i = 0; i < nin; i++) {
-        array_release(moved[i]);
-    }
+    arrays_release(moved, nin);
     return out;
 }
 

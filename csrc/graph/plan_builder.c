@@ -474,9 +474,7 @@ builder_hand_over(Builder *b)
 static void
 builder_fini(Builder *b)
 {
-    for (int64_t i = 0; i < b->literals.size; i++) {
-        array_release(b->literals.data[i]);
-    }
+    arrays_release(b->literals.data, b->literals.size);
     for (int64_t i = 0; i < b->steps.size; i++) {
         device_cpu()->release(device_cpu(), b->steps.data[i].prepared);
         stage_free(b->steps.data[i].stage);

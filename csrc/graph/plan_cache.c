@@ -40,9 +40,7 @@ plan_release(Plan *plan)
         return;
     }
     plan_release(plan->careful);
-    for (int32_t i = 0; i < plan->nliterals; i++) {
-        array_release(plan->literals[i]);
-    }
+    arrays_release(plan->literals, plan->nliterals);
     for (int32_t i = 0; i < plan->nsteps; i++) {
         device_cpu()->release(device_cpu(), plan->steps[i].prepared);
         stage_free(plan->steps[i].stage);

@@ -152,9 +152,7 @@ holds_arrays(PyObject *sequence, int depth)
 static void
 release_all(Array **arrays, Py_ssize_t n)
 {
-    for (Py_ssize_t i = 0; i < n; i++) {
-        array_release(arrays[i]);
-    }
+    arrays_release(arrays, n);
     mem_free(arrays, (size_t)n * sizeof *arrays);
 }
 

@@ -1,5 +1,4 @@
-/* python/functions.c -- products, selection and sorting with NumPy's signatures, and
- * the doors through which Python reaches every row of the table. */
+/* python/functions.c -- products, selection and sorting with NumPy's signatures. */
 #include "python/functions.h"
 
 #include "backend/backend.h"
@@ -27,14 +26,6 @@ function_common(Array *const *in, Array **out)
         }
     }
     return STATUS_OK;
-}
-
-static void
-release_all(Array *const *arrays, int n)
-{
-    for (int i = 0; i < n; i++) {
-        array_release(arrays[i]);
-    }
 }
 
 /* ---- products ---- */
@@ -108,7 +99,7 @@ function_apply_matmul(Array *a, Array *b)
     }
     result = view_squeeze(product, n, axes);
 done:
-    release_all(in, 2);
+    arrays_release(in, 2);
     array_release(product);
     return result;
 }
@@ -136,7 +127,7 @@ FUNCTION(matmul)
         return NULL;
     }
     Array *result = function_apply_matmul(in[0], in[1]);
-    release_all(in, 2);
+    arrays_release(in, 2);
     return object_store(v[2], result, "matmul", 'k');
 }
 
@@ -150,7 +141,7 @@ FUNCTION(dot)
         return NULL;
     }
     if (in[1]->ndim > 2 || (in[0]->ndim > 2 && in[1]->ndim == 2)) {
-        release_all(in, 2);
+        arrays_release(in, 2);
         return args_call_python("dot", args, nargs, kwnames);
     }
     Array *result;
@@ -168,7 +159,7 @@ FUNCTION(dot)
                     (long long)a->shape[a->ndim - 1], a->ndim - 1, (long long)b->shape[at], at);
         }
     }
-    release_all(in, 2);
+    arrays_release(in, 2);
     return object_store(v[2], result, "dot", 'k');
 }
 
@@ -299,7 +290,7 @@ FUNCTION(where)
     }
     result = object_wrap_result(graph_apply(OP_where, in, 3, NULL, 0));
 done:
-    release_all(in, 3);
+    arrays_release(in, 3);
     return result;
 }
 
@@ -399,7 +390,7 @@ FUNCTION(take)
             result = graph_apply(OP_gather, in, 2, &axis, 1);
         }
     }
-    release_all(in, 2);
+    arrays_release(in, 2);
     return object_store(v[3], result, "take", 'k');
 }
 
@@ -554,137 +545,10 @@ FUNCTION(searchsorted)
     } else {
         result = object_wrap_result(graph_apply(OP_searchsorted, common, 2, &right, 1));
     }
-    release_all(in, 2);
-    release_all(common, 2);
+    arrays_release(in, 2);
+    arrays_release(common, 2);
     return result;
 }
-
-/* ---- every row of the table ---- */
-
-static const char *const class_words[] = {"all",     "number", "real",    "realnum", "inexact",
-                                          "float",   "integer", "bits",    "special"};
-static const char *const axes_words[] = {"elementwise", "view",   "assign", "reduce",
-                                         "scan",        "matmul", "concat", "gather",
-                                         "scatter",     "along",  "last2",  "opaque"};
-
-static PyObject *
-op_record(OpCode op)
-{
-    const OpInfo *info = op_info(op);
-    const bool elementwise = op_is_elementwise(op);
-    return Py_BuildValue(
-        "{s:s,s:i,s:O,s:s,s:s,s:O,s:O,s:O,s:O,s:O,s:O,s:s}", "name", info->name, "nin",
-        (int)info->nin, "elementwise", elementwise ? Py_True : Py_False, "class",
-        elementwise ? class_words[info->cls] : "", "axes", axes_words[info->axis_map],
-        "ufunc", info->flags & FLAG_UFUNC ? Py_True : Py_False, "differentiable",
-        info->flags & FLAG_NONDIFF ? Py_False : Py_True, "linear",
-        info->flags & FLAG_LINEAR ? Py_True : Py_False, "internal",
-        info->flags & FLAG_INTERNAL ? Py_True : Py_False, "singular",
-        info->flags & FLAG_SINGULAR ? Py_True : Py_False, "may_fail",
-        info->flags & FLAG_MAY_FAIL ? Py_True : Py_False, "doc", info->doc);
-}
-
-static PyObject *
-functions_ops(PyObject *module, PyObject *unused)
-{
-    (void)module;
-    (void)unused;
-    PyObject *list = PyList_New(0);
-    for (int op = 0; list != NULL && op < OP_COUNT; op++) {
-        PyObject *record = op_record((OpCode)op);
-        if (record == NULL || PyList_Append(list, record) < 0) {
-            Py_CLEAR(list);
-        }
-        Py_XDECREF(record);
-    }
-    return list;
-}
-
-/* A sequence of ints as primitive parameters. Their number, or -1. */
-static int
-take_params(PyObject *object, int64_t *params, int capacity)
-{
-    if (object == NULL || object == Py_None) {
-        return 0;
-    }
-    PyObject *list = PySequence_Fast(object, "apply: params must be a sequence of ints");
-    if (list == NULL) {
-        return -1;
-    }
-    const Py_ssize_t n = PySequence_Fast_GET_SIZE(list);
-    int status = n > capacity ? -1 : (int)n;
-    if (n > capacity) {
-        PyErr_SetString(PyExc_ValueError, "apply: too many params");
-    }
-    for (Py_ssize_t i = 0; status >= 0 && i < n; i++) {
-        if (args_int64(PySequence_Fast_GET_ITEM(list, i), 0, &params[i]) < 0) {
-            status = -1;
-        }
-    }
-    Py_DECREF(list);
-    return status;
-}
-
-static PyObject *
-functions_apply(PyObject *module, PyObject *const *args, Py_ssize_t nargs, PyObject *kwnames)
-{
-    enum { MAX_PARAMS = 3 * ARRAY_MAX_NDIM };
-    (void)module;
-    int64_t params[MAX_PARAMS];
-    Array *in[CALL_MAX_INPUTS];
-    PyObject *params_object = NULL;
-    if (kwnames != NULL && PyTuple_GET_SIZE(kwnames) > 0) {
-        if (PyTuple_GET_SIZE(kwnames) > 1 ||
-            PyUnicode_CompareWithASCIIString(PyTuple_GET_ITEM(kwnames, 0), "params") != 0) {
-            PyErr_SetString(PyExc_TypeError, "apply() has one keyword argument, params");
-            return NULL;
-        }
-        params_object = args[nargs];
-    }
-    const char *name = nargs > 0 && PyUnicode_Check(args[0]) ? PyUnicode_AsUTF8(args[0]) : NULL;
-    if (name == NULL) {
-        if (!PyErr_Occurred()) {
-            PyErr_SetString(PyExc_TypeError, "apply() needs the name of an op and its arrays");
-        }
-        return NULL;
-    }
-    const OpCode op = op_find(name);
-    const int nin = (int)nargs - 1;
-    if (op == OP_COUNT) {
-        return PyErr_Format(PyExc_ValueError, "apply: there is no op '%s'", name);
-    }
-    if (nin > CALL_MAX_INPUTS || (op_info(op)->nin >= 0 && op_info(op)->nin != nin)) {
-        return PyErr_Format(PyExc_TypeError, "apply: op '%s' takes %d arrays (%d given)", name,
-                            (int)op_info(op)->nin, nin);
-    }
-    const int nparams = take_params(params_object, params, MAX_PARAMS);
-    if (nparams < 0) {
-        return NULL;
-    }
-    PyObject *result = NULL;
-    int taken = 0;
-    for (; taken < nin; taken++) {
-        in[taken] = object_operand(args[taken + 1]);
-        if (in[taken] == NULL) {
-            break;
-        }
-    }
-    if (taken == nin) {
-        result = object_wrap_result(graph_apply(op, in, nin, params, nparams));
-    }
-    release_all(in, taken);
-    return result;
-}
-
-PyDoc_STRVAR(ops_doc, "ops()\n--\n\nThe rows of the op table: a list of dicts.\n\n"
-                      ">>> from pyarr import _core\n"
-                      ">>> [op[\"name\"] for op in _core.ops()][:2]\n"
-                      "['add', 'subtract']\n");
-PyDoc_STRVAR(apply_doc, "apply(name, *arrays, params=())\n--\n\n"
-                        "Apply one op of the table, by its name.\n\n"
-                        ">>> from pyarr import _core\n"
-                        ">>> _core.apply(\"sum\", [1.0, 2.0], params=(0, 1, 0))\n"
-                        "array(3.)\n");
 
 #define ROW(name, doc)                                                                             \
     {#name, (PyCFunction)(void (*)(void))function_##name, METH_FASTCALL | METH_KEYWORDS, doc}
@@ -765,9 +629,6 @@ static PyMethodDef functions[] = {
                   "Read-only view of a diagonal; its axis comes last. ValueError below 2-d.\n\n"
                   ">>> import pyarr as pa\n>>> pa.diagonal([[1.0, 2.0], [3.0, 4.0]])\n"
                   "array([1., 4.])\n"),
-    {"ops", functions_ops, METH_NOARGS, ops_doc},
-    {"apply", (PyCFunction)(void (*)(void))functions_apply, METH_FASTCALL | METH_KEYWORDS,
-     apply_doc},
     {NULL, NULL, 0, NULL},
 };
 

@@ -42,6 +42,10 @@ FUNCTION(argsort);
 FUNCTION(searchsorted);
 FUNCTION(diagonal);
 
+/* A fresh array of the CPU on the device named, or on that of new arrays (creation.c). Takes over
+ * the reference; NULL passes. */
+PyObject *creation_place(PyObject *object, PyObject *device);
+
 /* join.c: concatenate, stack, broadcast_to */
 int module_add_joining(PyObject *module);
 

@@ -16,9 +16,7 @@ void
 place_fini(Place *place)
 {
     array_release(place->view);
-    for (int i = 0; i < place->k; i++) {
-        array_release(place->arrays[i]);
-    }
+    arrays_release(place->arrays, place->k);
 }
 
 /* ---- reading the key ---- */

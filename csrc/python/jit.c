@@ -208,9 +208,7 @@ run_entry(const Entry *e, const CallKey *key)
                       : key->has_numpy                        ? KIND_NUMPY
                                                               : KIND_PYTHON;
     result = give_results(results, outs, kind);
-    for (int i = 0; i < nout; i++) {
-        array_release(outs[i]);
-    }
+    arrays_release(outs, nout);
 done:
     if (outs != few) {
         mem_free(outs, (size_t)nout * sizeof(Array *));

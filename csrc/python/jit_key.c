@@ -167,9 +167,7 @@ callkey_init(CallKey *key, PyObject *const *args, Py_ssize_t nargs, PyObject *kw
 void
 callkey_fini(CallKey *key)
 {
-    for (int64_t i = 0; i < key->arrays.size; i++) {
-        array_release(key->arrays.data[i]);
-    }
+    arrays_release(key->arrays.data, key->arrays.size);
     vec_fini(&key->arrays);
     vec_fini(&key->statics);
     vec_fini(&key->words);

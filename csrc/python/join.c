@@ -29,9 +29,7 @@ join(Array *const *in, int64_t n, int64_t axis)
     if (made == groups) {
         result = join(parts, groups, axis);
     }
-    for (int64_t i = 0; i < made; i++) {
-        array_release(parts[i]);
-    }
+    arrays_release(parts, made);
     mem_free(parts, (size_t)groups * sizeof *parts);
     return result;
 }
@@ -122,9 +120,7 @@ typedef struct Arrays {
 static void
 arrays_fini(Arrays *arrays)
 {
-    for (int64_t i = 0; i < arrays->n; i++) {
-        array_release(arrays->in[i]);
-    }
+    arrays_release(arrays->in, arrays->n);
     mem_free(arrays->in, (size_t)arrays->capacity * sizeof *arrays->in);
 }
 

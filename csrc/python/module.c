@@ -9,9 +9,9 @@ static int
 module_exec(PyObject *module)
 {
     static int (*const parts[])(PyObject *) = {
-        module_add_ufuncs,   module_add_creation,   module_add_functions,
-        module_add_settings, module_add_transforms, module_add_interop,
-        module_add_programs, module_add_host,     module_add_plans,      module_add_simplified,
+        module_add_ufuncs,   module_add_creation,   module_add_ranges,   module_add_functions,
+        module_add_table,    module_add_settings,   module_add_transforms, module_add_interop,
+        module_add_programs, module_add_host,       module_add_plans,    module_add_simplified,
         module_add_jit,      module_add_explain,
     };
     static PyTypeObject *const types[] = {&ArrayObject_Type, &UfuncObject_Type, &FlagsObject_Type};

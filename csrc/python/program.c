@@ -144,9 +144,7 @@ run_program(PyObject *Py_UNUSED(module), PyObject *args)
         return PyErr_NoMemory();
     }
     PyObject *result = read_program(t, args) ? run_prepared(t) : NULL;
-    for (int k = 0; k < t->narrays; k++) {
-        array_release(t->arrays[k]);
-    }
+    arrays_release(t->arrays, t->narrays);
     PyMem_Free(t);
     return result;
 }

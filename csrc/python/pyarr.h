@@ -74,13 +74,14 @@ PyObject *array_repr(PyObject *self);            /* text.c */
 PyObject *array_str(PyObject *self);
 extern PyTypeObject UfuncObject_Type;            /* ufunc.c */
 PyObject *ufunc_object(OpCode op);               /* borrowed, made at import */
-/* Methods added to the module: creation and joining (creation.c), primitives (functions.c),
- * transforms (transforms.c), settings and devices (settings.c), conversion (interop.c). */
-int module_add_creation(PyObject *module);
-int module_add_functions(PyObject *module);
 /* A list of ndarray objects, None for NULL. What it wraps it takes out of `items`; after a failure
  * the rest stays with the caller. */
 PyObject *list_wrap(Array **items, Py_ssize_t n);
+/* What each file adds to the module; functions.c also what join.c has. */
+int module_add_creation(PyObject *module);
+int module_add_ranges(PyObject *module);
+int module_add_functions(PyObject *module);
+int module_add_table(PyObject *module);
 int module_add_transforms(PyObject *module);
 int module_add_plans(PyObject *module);
 int module_add_jit(PyObject *module);

@@ -18,9 +18,7 @@ typedef struct ArrayList {
 static void
 list_fini(ArrayList *list)
 {
-    for (Py_ssize_t i = 0; i < list->count; i++) {
-        array_release(list->items[i]);
-    }
+    arrays_release(list->items, list->count);
     PyMem_Free(list->items);
     list->items = NULL;
     list->count = 0;

@@ -42,14 +42,6 @@ as_ufunc(PyObject *self)
     return (UfuncObject *)(void *)self;
 }
 
-static void
-release_inputs(Array **in, int n)
-{
-    for (int i = 0; i < n; i++) {
-        array_release(in[i]);
-    }
-}
-
 /* ---- the call ---- */
 
 /* The arguments as arrays; -1 with an exception and none held. */
@@ -59,12 +51,12 @@ take_inputs(const UfuncObject *u, PyObject *const *args, Array **in)
     for (int i = 0; i < u->nin; i++) {
         in[i] = object_operand(args[i]);
         if (in[i] == NULL) {
-            release_inputs(in, i);
+            arrays_release(in, i);
             return -1;
         }
     }
     if (u->nin == 2 && number_fit(u->ops[0], args, in) < 0) {
-        release_inputs(in, 2);
+        arrays_release(in, 2);
         return -1;
     }
     return 0;
@@ -266,7 +258,7 @@ call_general(const UfuncObject *u, PyObject *const *args, Py_ssize_t nargs, PyOb
                 Py_SETREF(result, pair);
             }
         }
-        release_inputs(in, u->nin);
+        arrays_release(in, u->nin);
     }
     array_release(call.where);
     return result;
@@ -285,7 +277,7 @@ ufunc_vectorcall(PyObject *self, PyObject *const *args, size_t nargsf, PyObject 
         return NULL;
     }
     PyObject *result = object_wrap_result(graph_apply(u->ops[0], in, u->nin, NULL, 0));
-    release_inputs(in, u->nin);
+    arrays_release(in, u->nin);
     return result;
 }
 
@@ -546,7 +538,7 @@ ufunc_outer(PyObject *self, PyObject *const *args, Py_ssize_t nargs, PyObject *k
         }
         Py_DECREF(wrapped);
     }
-    release_inputs(in, 2);
+    arrays_release(in, 2);
     return result;
 }
 
