@@ -157,15 +157,31 @@ DEFINE_EIGH_COMPLEX(cdouble, double, z)
 #define TABLE(p) {p##_gemm, p##_gemv, p##_trsm, p##_potrf, p##_getrf, p##_getrs, p##_heevd}
 static const Blas table_s = TABLE(s), table_d = TABLE(d), table_c = TABLE(c), table_z = TABLE(z);
 
+static atomic_bool multiplies_in_place; /* before library_init: false */
+
 /* Its thread count is global and its pool would compete with ours. */
 static void
 library_init(void)
 {
+    static const char *const cores[] = {"SkylakeX", "Cooperlake", "SapphireRapids"};
     static atomic_bool done;
     if (!atomic_load_explicit(&done, memory_order_acquire)) {
         BLAS_SYMBOL(openblas_set_num_threads)(1);
+        const char *const core = BLAS_SYMBOL(openblas_get_corename)();
+        bool found = false;
+        for (size_t i = 0; i < sizeof cores / sizeof cores[0]; i++) {
+            found = found || strcmp(core, cores[i]) == 0;
+        }
+        multiplies_in_place = found;
         atomic_store_explicit(&done, true, memory_order_release);
     }
+}
+
+bool
+blas_multiplies_in_place(DType dtype)
+{
+    library_init();
+    return multiplies_in_place && !dtype_is_complex(dtype);
 }
 
 const Blas *

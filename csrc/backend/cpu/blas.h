@@ -6,6 +6,8 @@
 #ifndef PYARR_BACKEND_CPU_BLAS_H
 #define PYARR_BACKEND_CPU_BLAS_H
 
+#include <stdbool.h>
+
 #include "array/dtype.h"
 
 #define BLAS_SYMBOL(name) scipy_##name
@@ -37,5 +39,13 @@ typedef struct Blas {
 
 /* NULL for dtypes that BLAS does not know. Sets the library up on the first call. */
 const Blas *blas_of(DType dtype);
+
+/*
+ * A call of gemm copies both operands into the order of its kernel, which costs matrices of some
+ * hundred rows a third of the time. OpenBLAS's kernels for AVX-512 read up to BLAS_IN_PLACE
+ * multiplications of real numbers where they lie: does this machine run those?
+ */
+enum { BLAS_IN_PLACE = 1000000 };
+bool blas_multiplies_in_place(DType dtype);
 
 #endif

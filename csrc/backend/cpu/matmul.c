@@ -28,7 +28,8 @@ enum {
     SPLIT_RESULT_MAX = 65536,  /* elements of a result whose sums are cut */
     CHUNK_WORK = 1 << 16,      /* multiplications worth handing to another thread */
     SLICE_WORK = 1 << 28,      /* the most between two looks whether the user interrupts */
-    SLICE_DEPTH = 256,         /* terms that a slice of a panel has at least */
+    SLICE_DEPTH = 240,         /* terms that a slice of a panel has at least */
+    IN_PLACE_MOST = 1 << 30,   /* multiplications of a product that is cut for BLAS_IN_PLACE */
     LOOPS_WEIGHT = 8,          /* multiplications of BLAS in the time of one by own loops */
     SIDE_MAX = 1 << 30         /* sizes that BLAS can count */
 };
@@ -61,7 +62,7 @@ typedef struct Product {
     const Blas *blas;
     int64_t panel_m, panel_n, panel_k; /* how it is cut */
     int64_t count_m, count_n, count_k;
-    double slice_work;                 /* SLICE_WORK in multiplications of this product */
+    double slice_work;                 /* the most multiplications of one call of BLAS */
     char *partial;                     /* count_k results, when the sums are cut */
 } Product;
 
@@ -309,6 +310,12 @@ matrix_pack(Matrix *x, const Product *p, char **buffer, size_t *bytes)
     return STATUS_OK;
 }
 
+static int64_t
+count_of(int64_t n, int64_t panel)
+{
+    return (n + panel - 1) / panel;
+}
+
 /* One panel by BLAS: rows [i, i + m), columns [j, j + n), terms [l, l + k). */
 static void
 panel_blas(const Product *p, const char *a, const char *b, char *c, int64_t m, int64_t n,
@@ -330,7 +337,7 @@ panel_blas(const Product *p, const char *a, const char *b, char *c, int64_t m, i
     const bool b_rows = matrix_is_by_rows(&p->b, p->size);
     const int ldb = matrix_leading(&p->b, p->size, b_rows);
     const int64_t most = (int64_t)(p->slice_work / (double)(m * n));
-    const int64_t depth = most > SLICE_DEPTH ? most : SLICE_DEPTH;
+    const int64_t depth = count_of(k, count_of(k, most > SLICE_DEPTH ? most : SLICE_DEPTH));
     for (int64_t l = 0; l < k; l += depth) {
         if (l > 0 && pool_interrupted()) {
             return;
@@ -377,12 +384,6 @@ static int64_t
 halve(int64_t side)
 {
     return (side / 2 + 15) / 16 * 16;
-}
-
-static int64_t
-count_of(int64_t n, int64_t panel)
-{
-    return (n + panel - 1) / panel;
 }
 
 /* Shall the panels be smaller? For threads to share them, and so that none takes too long. */
@@ -483,6 +484,15 @@ product_fits_blas(const Product *p)
     return p->n <= INT_MAX && (p->k <= INT_MAX || (p->m == 1 && p->n == 1));
 }
 
+/* Rows times columns that are contiguous, and what outgrows the caches, are better copied. */
+static bool
+product_is_in_place(const Product *p, DType dtype)
+{
+    return p->method == METHOD_GEMM && blas_multiplies_in_place(dtype) &&
+           (double)p->m * (double)p->n * (double)p->k <= IN_PLACE_MOST &&
+           (matrix_is_by_rows(&p->b, p->size) || !matrix_is_by_rows(&p->a, p->size));
+}
+
 Status
 cpu_matmul(const Call *call)
 {
@@ -545,6 +555,9 @@ cpu_matmul(const Call *call)
     }
     if (pack_b && matrix_pack(&p.b, &p, &packed_b, &bytes_b) != STATUS_OK) {
         goto done;
+    }
+    if (product_is_in_place(&p, out->dtype)) {
+        p.slice_work = BLAS_IN_PLACE;
     }
     status = product_run(&p);
 done:
