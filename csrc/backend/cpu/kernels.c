@@ -4,6 +4,7 @@
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/kernels/fft.h"
 #include "backend/cpu/kernels/reduce.h"
+#include "backend/cpu/kernels/tile.h"
 #include "base/settings.h"
 
 #include <string.h>
@@ -32,6 +33,8 @@ typedef struct KernelSet {
     const ReduceKernels *reductions[DTYPE_COUNT];
     BlockKernel select[KERNEL_MAX_SIZE + 1]; /* by element size */
     const FftKernel *fft_f32, *fft_f64;
+    const TileKernels *tile_f32, *tile_f64;
+    const TileRowKernels *tile_row_f32, *tile_row_f64;
 } KernelSet;
 
 #define DECLARE_ROWS(dtype, name, isa)                                                             \
@@ -43,7 +46,9 @@ typedef struct KernelSet {
     EACH_DTYPE(DECLARE_ROWS, isa)                                                                  \
     EACH_SIZE(DECLARE_SELECT, isa)                                                                 \
     extern const BlockKernel kernel_casts_##isa[DTYPE_COUNT][DTYPE_COUNT];                         \
-    extern const FftKernel kernel_fft_f32_##isa, kernel_fft_f64_##isa;
+    extern const FftKernel kernel_fft_f32_##isa, kernel_fft_f64_##isa;                             \
+    extern const TileKernels kernel_tile_f32_##isa, kernel_tile_f64_##isa;                         \
+    extern const TileRowKernels kernel_tile_row_f32_##isa, kernel_tile_row_f64_##isa;
 ISA_EACH(X)
 #undef X
 
@@ -53,7 +58,9 @@ ISA_EACH(X)
 static const KernelSet sets[] = {
 #define X(isa)                                                                                     \
     {#isa, {EACH_DTYPE(ROWS_ENTRY, isa)}, kernel_casts_##isa, {EACH_DTYPE(REDUCE_ENTRY, isa)},     \
-     {EACH_SIZE(SELECT_ENTRY, isa)}, &kernel_fft_f32_##isa, &kernel_fft_f64_##isa},
+     {EACH_SIZE(SELECT_ENTRY, isa)}, &kernel_fft_f32_##isa, &kernel_fft_f64_##isa,                 \
+     &kernel_tile_f32_##isa, &kernel_tile_f64_##isa, &kernel_tile_row_f32_##isa,                   \
+     &kernel_tile_row_f64_##isa},
     ISA_EACH(X)
 #undef X
 };
@@ -118,6 +125,19 @@ const ReduceKernels *
 cpu_reduce_kernels(ReduceOp op, DType dtype)
 {
     return &current->reductions[dtype][op];
+}
+
+const TileKernels *
+cpu_tile_kernels(DType dtype)
+{
+    const int size = dtype_size(dtype);
+    return size == 8 ? current->tile_f64 : size == 4 ? current->tile_f32 : NULL;
+}
+
+const TileRowKernels *
+cpu_tile_row_kernels(DType dtype)
+{
+    return dtype_size(dtype) == 8 ? current->tile_row_f64 : current->tile_row_f32;
 }
 
 const FftKernel *

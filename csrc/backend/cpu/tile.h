@@ -17,6 +17,8 @@ typedef struct TilePlan {
     int64_t indices;   /* of the innermost axes together that one call may cover */
     bool uniforms_vary;
     int64_t packed;    /* TILE_MAP, TILE_ROW_MAP: where in[1] lies once packed, in bytes */
+    int64_t rows;      /* TILE_ROW_MAP, TILE_ROW_OUTER: where rows are copied to, in bytes */
+    bool first, last;  /* of the steps that read those rows */
 } TilePlan;
 
 struct TileCode {
@@ -27,7 +29,8 @@ struct TileCode {
     TilePlan *plans;
     int64_t *places;       /* of buffers in a thread's memory, in bytes */
     int64_t tile_bytes;    /* buffers */
-    int64_t scratch_bytes; /* of blocks, and of rows that are copied */
+    int64_t scratch_bytes; /* of blocks */
+    int64_t row_bytes;     /* of rows that are copied */
     int64_t packed_bytes;
     int64_t *sum_places;   /* in the memory of all chunks' results, chunk after chunk */
     int64_t sum_bytes;
@@ -74,7 +77,7 @@ typedef struct Tile {
     int64_t row, n;         /* first row, rows */
     int64_t chunk;
     int thread;
-    char *buffers, *scratch;
+    char *buffers, *scratch, *rows;
     void **pointers;
 } Tile;
 
@@ -115,7 +118,8 @@ void tile_store(const Tile *t, const TileStep *step);
 void tile_fill(const Tile *t, int buffer, OpCode op);
 bool tile_block(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_contract(const Tile *t, const TileStep *step, const TilePlan *plan);
-void tile_contract_rows(const Tile *t, const TileStep *step, const TilePlan *plan);
+void tile_row_map(const Tile *t, const TileStep *step, const TilePlan *plan);
+void tile_row_outer(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_sum_rows(const Tile *t, const TileStep *step);
 void tile_gather(const Tile *t, const TileStep *step);
 void tile_scatter(const Tile *t, const TileStep *step);

@@ -39,29 +39,6 @@ backend_cpu_tile_fits(int64_t inner)
     return inner <= TILE_BYTES_MAX / 2 / (TILE_UNIT * 8);
 }
 
-const TileKernels *
-cpu_tile_kernels(DType dtype)
-{
-#define X(isa) extern const TileKernels kernel_tile_f32_##isa, kernel_tile_f64_##isa;
-    ISA_EACH(X)
-#undef X
-    static const struct {
-        const char *isa;
-        const TileKernels *f32, *f64;
-    } sets[] = {
-#define X(isa) {#isa, &kernel_tile_f32_##isa, &kernel_tile_f64_##isa},
-        ISA_EACH(X)
-#undef X
-    };
-    const int size = dtype_size(dtype);
-    for (size_t i = 0; i < sizeof sets / sizeof sets[0]; i++) {
-        if (strcmp(sets[i].isa, cpu_isa()) == 0) {
-            return size == 8 ? sets[i].f64 : size == 4 ? sets[i].f32 : NULL;
-        }
-    }
-    return NULL;
-}
-
 /* ---- memory of buffers ---- */
 
 typedef struct Life {
@@ -203,16 +180,36 @@ place_buffers(const TileProgram *p, Life *lives, int64_t *places)
 
 /* ---- lanes and chunks ---- */
 
+/* The row-wise view that the step reads where it lies, or -1. */
+static int
+row_view(const TileStep *step)
+{
+    return step->kind == TILE_ROW_MAP     ? step->in[0].at
+           : step->kind == TILE_ROW_OUTER ? step->in[1].at
+                                          : -1;
+}
+
+/* Is step s the first, or the last, that reads its rows? */
+static bool
+ends_rows(const TileProgram *p, int s, int direction)
+{
+    for (int k = s + direction; k >= 0 && k < p->nsteps; k += direction) {
+        if (row_view(&p->steps[k]) == row_view(&p->steps[s])) {
+            return false;
+        }
+    }
+    return true;
+}
+
 /* Bytes of a row that contractions read where they lie. */
 static int64_t
 row_bytes(const TileProgram *p)
 {
     int64_t bytes = 0;
     for (int s = 0; s < p->nsteps; s++) {
-        const TileStep *step = &p->steps[s];
-        if (step->kind == TILE_ROW_MAP || step->kind == TILE_ROW_OUTER) {
-            const TileRef *rows = &step->in[step->kind == TILE_ROW_MAP ? 0 : 1];
-            bytes += step->nj * dtype_size(p->views[rows->at].dtype);
+        const int view = row_view(&p->steps[s]);
+        if (view >= 0 && ends_rows(p, s, -1)) {
+            bytes += p->steps[s].nj * dtype_size(p->views[view].dtype);
         }
     }
     return bytes;
@@ -365,6 +362,25 @@ prepare_block(TileCode *code, const TileStep *step, TilePlan *plan)
     return STATUS_OK;
 }
 
+static void
+prepare_rows(TileCode *code, int s)
+{
+    const TileProgram *p = code->program;
+    const int view = row_view(&p->steps[s]);
+    TilePlan *plan = &code->plans[s];
+    plan->first = ends_rows(p, s, -1);
+    plan->last = ends_rows(p, s, 1);
+    plan->rows = code->row_bytes;
+    for (int k = 0; k < s && !plan->first; k++) {
+        if (row_view(&p->steps[k]) == view) {
+            plan->rows = code->plans[k].rows;
+            return;
+        }
+    }
+    code->row_bytes += tile_round(
+        code->lanes * p->steps[s].nj * dtype_size(p->views[view].dtype), 64);
+}
+
 static Status
 prepare_steps(TileCode *code)
 {
@@ -381,11 +397,8 @@ prepare_steps(TileCode *code)
                                                  dtype_size(p->views[step->in[1].at].dtype),
                                              64);
         }
-        if (step->kind == TILE_ROW_MAP || step->kind == TILE_ROW_OUTER) {
-            const TileRef *rows = &step->in[step->kind == TILE_ROW_MAP ? 0 : 1];
-            const int64_t bytes = tile_round(
-                code->lanes * step->nj * dtype_size(p->views[rows->at].dtype), 64);
-            code->scratch_bytes = bytes > code->scratch_bytes ? bytes : code->scratch_bytes;
+        if (row_view(step) >= 0) {
+            prepare_rows(code, s);
         }
     }
     return STATUS_OK;

@@ -40,8 +40,10 @@ run_tile(const Tile *t)
             tile_contract(t, step, plan);
             break;
         case TILE_ROW_MAP:
+            tile_row_map(t, step, plan);
+            break;
         case TILE_ROW_OUTER:
-            tile_contract_rows(t, step, plan);
+            tile_row_outer(t, step, plan);
             break;
         case TILE_SUM:
             tile_sum_rows(t, step);
@@ -108,7 +110,8 @@ run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
     t.buffers = sweep->workspace + thread * sweep->thread_bytes;
     t.scratch = t.buffers + code->tile_bytes;
     t.thread = thread;
-    t.pointers = (void **)(t.scratch + code->scratch_bytes);
+    t.rows = t.scratch + code->scratch_bytes;
+    t.pointers = (void **)(t.rows + code->row_bytes);
     for (t.chunk = begin; t.chunk < end; t.chunk++) {
         const int64_t first = t.chunk * code->chunk_tiles, after = first + code->chunk_tiles;
         const int64_t last = after < code->tiles ? after : code->tiles;
@@ -161,7 +164,7 @@ backend_cpu_tile_run(const TileCode *code, const TileMemory *views, char *const 
     TileSweep sweep = {.code = code, .views = views, .outs = outs};
     const int64_t threads = code->alone || code->chunks == 1 ? 1 : pool_size();
     sweep.thread_bytes =
-        tile_round(code->tile_bytes + code->scratch_bytes +
+        tile_round(code->tile_bytes + code->scratch_bytes + code->row_bytes +
                        code->npointers * (int64_t)sizeof(void *), 64);
     const size_t bytes = (size_t)(threads * sweep.thread_bytes);
     sweep.workspace = mem_new(bytes);

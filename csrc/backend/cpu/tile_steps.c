@@ -143,59 +143,6 @@ tile_fill(const Tile *t, int buffer, OpCode op)
 
 /* ---- contractions ---- */
 
-/* Rows of contiguous aligned elements: where they lie, or copied. */
-static const char *
-rows_of(const Tile *t, int view, int64_t nj, int64_t *row_stride)
-{
-    const TileMemory *memory = &t->sweep->views[view];
-    const TileView *v = &t->program->views[view];
-    const int64_t size = tile_view_size(t, view);
-    const char *data = memory->data + t->row * memory->row_stride;
-    int64_t expected = size;
-    bool contiguous = (uintptr_t)memory->data % (uintptr_t)size == 0 &&
-                      memory->row_stride % size == 0;
-    for (int d = v->ndim - 1; d >= 0; d--) {
-        contiguous = contiguous && (v->shape[d] == 1 || memory->strides[d] == expected);
-        expected *= v->shape[d];
-    }
-    *row_stride = memory->row_stride;
-    if (contiguous) {
-        return data;
-    }
-    *row_stride = nj * size;
-    for (int64_t r = 0; r < t->n; r++) {
-        int64_t index[TILE_NDIM] = {0};
-            char *to = t->scratch + r * nj * size;
-        do {
-            memcpy(to, data + r * memory->row_stride +
-                           tile_offset(memory->strides, index, v->ndim), (size_t)size);
-            to += size;
-        } while (tile_next_index(v->ndim, v->shape, index));
-    }
-    return t->scratch;
-}
-
-void
-tile_contract_rows(const Tile *t, const TileStep *step, const TilePlan *plan)
-{
-    int64_t row_stride;
-    if (step->kind == TILE_ROW_MAP) {
-        const char *x = rows_of(t, step->in[0].at, step->nj, &row_stride);
-        const TileRef *out = &step->out[0];
-        const TileKernels *kernels = cpu_tile_kernels(t->program->buffers[out->at].dtype);
-        kernels->row_map(tile_buffer(t, out), out->strides[step->ndim] * t->code->lanes,
-                         t->sweep->packed + plan->packed, step->ni, step->nj, x, row_stride,
-                         t->n);
-    } else {
-        const char *x = rows_of(t, step->in[1].at, step->nj, &row_stride);
-        const TileRef *p = &step->in[0];
-        const TileKernels *kernels = cpu_tile_kernels(t->program->buffers[p->at].dtype);
-        kernels->row_outer(tile_part(t, step->to), tile_buffer(t, p),
-                           p->strides[step->ndim] * t->code->lanes, step->ni, x, row_stride,
-                           step->nj, t->n);
-    }
-}
-
 /* Lanes beyond the last row must add nothing. */
 static void
 clear_tail(const Tile *t, char *data, int64_t step_bytes, int64_t count, int64_t size)

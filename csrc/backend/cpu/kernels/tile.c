@@ -4,71 +4,17 @@
  * sums does not depend on it; the register blocks follow the number of registers. */
 /* variants: T=f32,f64 ISA */
 #include "backend/cpu/kernels/tile.h"
+#include "backend/cpu/kernels/tile_vector.h"
 
-#include <string.h>
-
-/* Contractions may use one rounding for a product and its sum, as BLAS does. */
-#if defined(__clang__)
-#pragma clang fp contract(fast)
-#elif defined(__GNUC__)
-#pragma GCC optimize("fp-contract=fast")
-/* all functions that pass vectors are inlined */
-#pragma GCC diagnostic ignored "-Wpsabi"
-#endif
-
-#define TYPE_f32 float
-#define TYPE_f64 double
-#define JOIN_(a, b) a##b
-#define JOIN(a, b) JOIN_(a, b)
-typedef JOIN(TYPE_, T) E;
-
-enum { VL = 64 / sizeof(E) };
-typedef E Vec __attribute__((vector_size(64)));
-typedef E VecUnaligned __attribute__((vector_size(64), aligned(sizeof(E)), may_alias));
-
-#define INLINE static inline __attribute__((always_inline))
 #if defined(__AVX512F__)
 enum { MAP_I = 10, MAP_V = 2, OUTER_I = 5, OUTER_J = 5 };
 #else
 enum { MAP_I = 5, MAP_V = 1, OUTER_I = 2, OUTER_J = 2 };
 #endif
 
-INLINE Vec
-load(const E *p)
-{
-    return *(const Vec *)p;
-}
+enum { BLOCK = 8 };
 
-INLINE Vec
-load_unaligned(const void *p)
-{
-    return *(const VecUnaligned *)p;
-}
-
-/* ---- sums of lanes: lane k of the result is the sum of the lanes of v[k] ---- */
-
-#define IS_f32 0
-#define IS_f64 1
 #if JOIN(IS_, T)
-#define SHUFFLE(a, b, ...) __builtin_shufflevector(a, b, __VA_ARGS__)
-INLINE Vec
-fold_lanes(const Vec *v)
-{
-    Vec pairs[4], fours[2];
-    for (int k = 0; k < 4; k++) {
-        const Vec a = v[2 * k], b = v[2 * k + 1];
-        pairs[k] = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +
-                   SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
-    }
-    for (int k = 0; k < 2; k++) {
-        const Vec a = pairs[2 * k], b = pairs[2 * k + 1];
-        fours[k] = SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13) +
-                   SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
-    }
-    return SHUFFLE(fours[0], fours[1], 0, 1, 2, 3, 8, 9, 10, 11) +
-           SHUFFLE(fours[0], fours[1], 4, 5, 6, 7, 12, 13, 14, 15);
-}
-
 /* An 8 x 8 block: to[j][r] = from[r][j]. */
 INLINE void
 transpose_block(E *to, int64_t to_step, const char *from, int64_t from_stride)
@@ -95,25 +41,7 @@ transpose_block(E *to, int64_t to_step, const char *from, int64_t from_stride)
         *(VecUnaligned *)(to + (4 + k) * to_step) = high;
     }
 }
-enum { BLOCK = 8 };
 #else
-INLINE Vec
-fold_lanes(const Vec *v)
-{
-    Vec out;
-    for (int k = 0; k < VL; k++) {
-        E a[VL];
-        memcpy(a, &v[k], sizeof a);
-        for (int w = VL / 2; w > 0; w /= 2) {
-            for (int i = 0; i < w; i++) {
-                a[i] += a[i + w];
-            }
-        }
-        out[k] = a[0];
-    }
-    return out;
-}
-
 INLINE void
 transpose_block(E *to, int64_t to_step, const char *from, int64_t from_stride)
 {
@@ -123,7 +51,6 @@ transpose_block(E *to, int64_t to_step, const char *from, int64_t from_stride)
         }
     }
 }
-enum { BLOCK = 8 };
 #endif
 
 /* ---- loading and storing ---- */
@@ -360,96 +287,8 @@ tile_sum(void *sum, const void *x, int64_t x_step, int64_t nj, int64_t n)
     }
 }
 
-/* ---- rows where they lie ---- */
-
-static void
-row_map_one(E *out, const E *a, int64_t nj, const char *x, int64_t row_stride, int64_t n)
-{
-    const int64_t whole = nj - nj % VL;
-    for (int64_t r = 0; r < n; r += VL) {
-        const char *row[VL];
-        Vec sums[VL];
-        for (int k = 0; k < VL; k++) {
-            row[k] = x + (r + k < n ? r + k : n - 1) * row_stride;
-            sums[k] = (Vec){0};
-        }
-        for (int64_t j = 0; j < whole; j += VL) {
-            const Vec w = load_unaligned(a + j);
-            for (int k = 0; k < VL; k++) {
-                sums[k] += load_unaligned(row[k] + j * (int64_t)sizeof(E)) * w;
-            }
-        }
-        Vec sum = fold_lanes(sums);
-        for (int64_t j = whole; j < nj; j++) {
-            Vec column;
-            for (int k = 0; k < VL; k++) {
-                column[k] = ((const E *)row[k])[j];
-            }
-            sum += column * a[j];
-        }
-        *(Vec *)(out + r) = sum;
-    }
-}
-
-static void
-tile_row_map(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj, const char *x,
-             int64_t row_stride, int64_t n)
-{
-    for (int64_t i = 0; i < ni; i++) {
-        row_map_one((E *)out + i * out_step, (const E *)a + i * nj, nj, x, row_stride, n);
-    }
-}
-
-INLINE void
-row_outer_block(const int vectors, E *sum, const E *p, const char *x, int64_t row_stride,
-                int64_t n)
-{
-    Vec sums[2][4];
-    for (int v = 0; v < vectors; v++) {
-        sums[0][v] = sums[1][v] = (Vec){0};
-    }
-    const int64_t even = n - n % 2;
-    for (int64_t r = 0; r < even; r += 2) {
-        for (int v = 0; v < vectors; v++) {
-            sums[0][v] += load_unaligned(x + r * row_stride + v * 64) * p[r];
-            sums[1][v] += load_unaligned(x + (r + 1) * row_stride + v * 64) * p[r + 1];
-        }
-    }
-    for (int v = 0; v < vectors; v++) {
-        if (even < n) {
-            sums[0][v] += load_unaligned(x + even * row_stride + v * 64) * p[even];
-        }
-        const Vec total = load_unaligned(sum + v * VL) + (sums[0][v] + sums[1][v]);
-        *(VecUnaligned *)(sum + v * VL) = total;
-    }
-}
-
-static void
-tile_row_outer(void *sum, const void *p, int64_t p_step, int64_t ni, const char *x,
-               int64_t row_stride, int64_t nj, int64_t n)
-{
-    for (int64_t i = 0; i < ni; i++) {
-        E *const to = (E *)sum + i * nj;
-        const E *const weights = (const E *)p + i * p_step;
-        int64_t j = 0;
-        for (; j + 4 * VL <= nj; j += 4 * VL) {
-            row_outer_block(4, to + j, weights, x + j * (int64_t)sizeof(E), row_stride, n);
-        }
-        for (; j + VL <= nj; j += VL) {
-            row_outer_block(1, to + j, weights, x + j * (int64_t)sizeof(E), row_stride, n);
-        }
-        for (; j < nj; j++) {
-            E total = 0;
-            for (int64_t r = 0; r < n; r++) {
-                total += ((const E *)(x + r * row_stride))[j] * weights[r];
-            }
-            to[j] += total;
-        }
-    }
-}
-
 #define TABLE_(dtype, isa) kernel_tile_##dtype##_##isa
 #define TABLE(dtype, isa) TABLE_(dtype, isa)
 extern const TileKernels TABLE(T, ISA);
 const TileKernels TABLE(T, ISA) = {tile_load,  tile_store,   tile_map,
-                                   tile_outer, tile_row_map, tile_row_outer, tile_sum};
+                                   tile_outer, tile_sum};

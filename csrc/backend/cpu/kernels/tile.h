@@ -24,17 +24,30 @@ typedef struct TileKernels {
     /* sum[i * nj + j] += sum_r p[i][r] q[j][r]; lanes from n to the unit must be zero */
     void (*outer)(void *sum, const void *p, int64_t p_step, int64_t ni, const void *q,
                   int64_t q_step, int64_t nj, int64_t n);
-    /* out[i][r] = sum_j a[i * nj + j] x[r][j]; x has rows of contiguous elements */
-    void (*row_map)(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj,
-                    const char *x, int64_t row_stride, int64_t n);
-    /* sum[i * nj + j] += sum_r p[i][r] x[r][j] */
-    void (*row_outer)(void *sum, const void *p, int64_t p_step, int64_t ni, const char *x,
-                      int64_t row_stride, int64_t nj, int64_t n);
     /* sum[j] += sum_r x[j][r]; lanes from n to the unit must be zero */
     void (*sum)(void *sum, const void *x, int64_t x_step, int64_t nj, int64_t n);
 } TileKernels;
 
+/* Rows of contiguous elements, read where they lie. */
+typedef struct TileRows {
+    const char *x;
+    const char *end;    /* of all rows of the array: nothing is read from there on */
+    int64_t row_stride; /* in bytes */
+    int64_t n, nj;      /* rows, elements of a row */
+    int64_t ahead;      /* bytes to the rows that are needed next, or 0 */
+} TileRows;
+
+typedef struct TileRowKernels {
+    /* out[i][r] = sum_j a[i * nj + j] x[r][j] */
+    void (*map)(void *out, int64_t out_step, const void *a, int64_t ni, const TileRows *rows);
+    /* sum[i * i_step + j * j_step] += sum_r p[i][r] x[r][j]; fetches half of the rows ahead */
+    void (*outer)(void *sum, int64_t i_step, int64_t j_step, const void *p, int64_t p_step,
+                  int64_t ni, const TileRows *rows);
+} TileRowKernels;
+
 /* For f32 and f64; else only load and store, by size of the element. */
 const TileKernels *cpu_tile_kernels(DType dtype);
+/* For f32 and f64. */
+const TileRowKernels *cpu_tile_row_kernels(DType dtype);
 
 #endif
