@@ -237,3 +237,20 @@ def test_verdicts():
         "beam-1e6: first call over the next (ms)": True,
         "beam-1e6: extra memory (MB)": False,
     }
+
+
+def test_forms_are_compared_at_their_best():
+    def result(**peers):
+        return {
+            "peers": {
+                p: {"median_ms": ms, "first_call_ms": ms} for p, ms in peers.items()
+            },
+            "notes": {},
+        }
+
+    matrices = result(pyarr=9.0, torch=12.0, jax=14.0)
+    by_fft = result(pyarr=4.0, torch=40.0)
+    both = {"holography-256": matrices, "holography-fft-256": by_fft}
+    found = {what: measured for what, measured, _, _ in targets.checks(both, {})}
+    assert found["holography-256: times the best peer"] == 12 / 9
+    assert found["holography-256, either form: times the best peer"] == 12 / 4
