@@ -271,12 +271,32 @@ def reshaped(n):
     ]
 
 
+def fields(n):
+    """Complex fields of a phase that is a sum of terms, through a transform."""
+    terms = rng(n).standard_normal((6, n))
+    decay = rng(n + 1).random(n)
+    ramp = np.exp(1j * rng(n + 2).random((n, 1)))
+    signs = np.array([[1.0], [-0.5], [2.0]])
+
+    def f(coefficients, shifts, taper):
+        phase = (coefficients @ terms) * signs + shifts @ terms[:2]
+        level = -taper * decay
+        level = level - 0.5 * pa.log(pa.sum(pa.exp(level)))
+        field = pa.exp(level + 1j * phase)
+        z = pa.fft.fft(pa.reshape(field, (3, n, 1)) * ramp, axis=0)
+        return pa.sum(pa.abs2(z) * pa.arange(3.0)[:, None, None])
+
+    r = rng(3)
+    return f, [r.standard_normal(6), r.standard_normal((3, 2)), 0.7]
+
+
 FUNCTIONS = {
     f.__name__: f
     for f in [
         logistic, softplus, poisson, mixture, mixture_by_matmul, softmax_regression,
         layer_norm, rows_scaled, extremes, choices, waves, scattered, columns, two_levels,
         hidden_layer, precisions, one_dimension, one_component, long_inner_axis, reshaped,
+        fields,
     ]
 }  # fmt: skip
 
@@ -430,6 +450,17 @@ def test_results_of_rows_are_stored():
         np.testing.assert_allclose(
             np.asarray(got), np.asarray(want), rtol=1e-12, atol=1e-13
         )
+
+
+def test_products_wait_for_the_stage_that_reads_them():
+    """The terms' sum needs nothing, but its reader waits for a sum: it is never stored."""
+    n = 20_000
+    f, args = fields(n)
+    plan = pa.explain(pa.value_and_grad(f, argnums=(0, 1, 2)))(*args).plans[0]
+    steps = [step["name"] for step in plan["steps"]]
+    assert steps.count("stage") == 2 and "matmul" not in steps
+    forward = plan["steps"][steps.index("stage")]
+    assert forward["bytes_written"] == 3 * n * 16  # what is transformed, and no more
 
 
 # ---- bits, memory, errors ----

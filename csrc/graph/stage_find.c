@@ -148,12 +148,16 @@ level_is_good(const Level *level)
     return level->worth && !level->impossible && level->largest >= least_size && level->saved > 0;
 }
 
-/* Bytes that stages along this class would save; 0 when there are none. */
+/* Bytes that stages along this class would save, with members as late as they can be or as early;
+ * 0 when there are none. */
 static int64_t
-try_class(Search *s, int32_t class_)
+try_class(Search *s, int32_t class_, bool late)
 {
     int64_t saved = 0;
     stage_roles_find(&s->roles, &s->axes, class_, s->stage_of);
+    if (late && !stage_roles_move_late(&s->roles)) {
+        return 0; /* nothing else than early */
+    }
     count_inside(s);
     memset(s->levels, 0, sizeof s->levels);
     for (int32_t i = 0; i < s->g->count; i++) {
@@ -250,11 +254,11 @@ is_ordered(const Search *s, bool *ordered)
 }
 
 static Status
-take_class(Search *s, int32_t class_)
+take_class(Search *s, int32_t class_, bool late)
 {
     int32_t numbers[LEVELS];
     const int32_t before = s->nstages;
-    try_class(s, class_);
+    try_class(s, class_, late);
     for (int l = 0; l < LEVELS; l++) {
         numbers[l] = level_is_good(&s->levels[l]) ? s->nstages++ : -1;
     }
@@ -321,17 +325,19 @@ search(Search *s)
     while (s->nclasses > 0) {
         int64_t most = 0;
         int best = -1;
-        for (int k = 0; k < s->nclasses; k++) {
-            const int64_t saved = try_class(s, s->classes[k]);
+        bool late = false;
+        for (int k = 0; k < 2 * s->nclasses; k++) {
+            const int64_t saved = try_class(s, s->classes[k / 2], k % 2 != 0);
             if (saved > most) {
                 most = saved;
-                best = k;
+                best = k / 2;
+                late = k % 2 != 0;
             }
         }
         if (best < 0) {
             break;
         }
-        if (take_class(s, s->classes[best]) != STATUS_OK) {
+        if (take_class(s, s->classes[best], late) != STATUS_OK) {
             return STATUS_ERROR;
         }
         s->classes[best] = s->classes[--s->nclasses];

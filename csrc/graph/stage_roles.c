@@ -347,8 +347,10 @@ stage_roles_init(StageRoles *roles, const PlanGraph *g, const int32_t *stage_of,
     roles->role = mem_new(n);
     roles->level = mem_new(n * sizeof(int32_t));
     roles->after = mem_new(n * sizeof(bool));
+    roles->limit = mem_new(n * sizeof(int32_t));
+    roles->stored = mem_new(n * sizeof(bool));
     if (roles->row == NULL || roles->role == NULL || roles->level == NULL ||
-        roles->after == NULL) {
+        roles->after == NULL || roles->limit == NULL || roles->stored == NULL) {
         stage_roles_fini(roles);
         return STATUS_ERROR;
     }
@@ -363,4 +365,6 @@ stage_roles_fini(StageRoles *roles)
     mem_free(roles->role, n);
     mem_free(roles->level, n * sizeof(int32_t));
     mem_free(roles->after, n * sizeof(bool));
+    mem_free(roles->limit, n * sizeof(int32_t));
+    mem_free(roles->stored, n * sizeof(bool));
 }

@@ -43,6 +43,8 @@ typedef struct StageRoles {
     uint8_t *role;
     int32_t *level;   /* members of one level are one stage */
     bool *after;      /* depends on members of its level */
+    int32_t *limit;   /* the highest level that readers allow (stage_late.c) */
+    bool *stored;     /* needed in memory, whatever its level */
 } StageRoles;
 
 /* For the stage of this number; -1: one that is still to be found. */
@@ -59,6 +61,10 @@ typedef struct StageMap {
     int64_t geometry[GEOMETRY_MAX];
 } StageMap;
 void stage_resolve(const StageRoles *roles, int32_t place, StageMap *map);
+
+/* Members that only higher levels read move up where that stores fewer bytes (stage_late.c):
+ * did any? */
+bool stage_roles_move_late(StageRoles *roles);
 
 static inline bool
 stage_role_is_row_wise(int role)

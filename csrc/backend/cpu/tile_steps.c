@@ -37,8 +37,27 @@ load_any(char *to, int64_t lanes, const char *from, int64_t row_stride, int64_t 
          int64_t count, int size)
 {
     for (int64_t e = 0; e < count; e++) {
+        if (row_stride == size) {
+            memcpy(to + e * lanes * size, from + e * stride, (size_t)(n * size));
+            continue;
+        }
         for (int64_t r = 0; r < n; r++) {
             memcpy(to + (e * lanes + r) * size, from + r * row_stride + e * stride, (size_t)size);
+        }
+    }
+}
+
+static void
+store_any(char *to, int64_t row_bytes, const char *from, int64_t lanes, int64_t n, int64_t count,
+          int64_t size)
+{
+    if (count == 1 && row_bytes == size) {
+        memcpy(to, from, (size_t)(n * size));
+        return;
+    }
+    for (int64_t r = 0; r < n; r++) {
+        for (int64_t j = 0; j < count; j++) {
+            memcpy(to + r * row_bytes + j * size, from + (j * lanes + r) * size, (size_t)size);
         }
     }
 }
@@ -92,12 +111,7 @@ tile_store(const Tile *t, const TileStep *step)
             if (kernels != NULL) {
                 kernels->store(to, row_bytes, from, lanes, t->n, part);
             } else {
-                for (int64_t r = 0; r < t->n; r++) {
-                    for (int64_t j = 0; j < part; j++) {
-                        memcpy(to + r * row_bytes + j * size, from + (j * lanes + r) * size,
-                               (size_t)size);
-                    }
-                }
+                store_any(to, row_bytes, from, lanes, t->n, part, size);
             }
             from += part * stride * lanes * size;
             k += part;
