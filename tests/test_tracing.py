@@ -194,6 +194,48 @@ def test_write_to_argument_leaves_the_callers_array_alone():
     np.testing.assert_array_equal(np.asarray(y), [1.0, 2.0])
 
 
+@pytest.mark.parametrize("make", [np.array, pa.array], ids=["numpy", "pyarr"])
+def test_large_arguments_are_apart_from_the_callers_array(make):
+    """They are read where they lie, but nothing that comes out shares their memory."""
+    start = np.random.default_rng(3).normal(size=20000)
+    x = make(start)
+    kept = []
+
+    def write(t):
+        y = 2 * t
+        t[:10] *= 3
+        kept.extend([t, t[5:]])
+        return pa.sum(t * y)
+
+    value, gradient = pa.value_and_grad(write)(x)
+    np.testing.assert_array_equal(x, start)
+    factor = np.where(np.arange(start.size) < 10, 6.0, 2.0)
+    np.testing.assert_allclose(float(value), np.sum(factor * start**2), rtol=1e-12)
+    np.testing.assert_allclose(gradient, 2 * factor * start, rtol=1e-14)
+
+    ((_, same), copied) = pa.value_and_grad(lambda t: (pa.sum(t * x), t), has_aux=True)(
+        x
+    )
+    x[...] = 0.0
+    for found in (same, copied):
+        np.testing.assert_array_equal(found, start)
+    np.testing.assert_array_equal(kept[0], np.where(factor > 2, 3 * start, start))
+    np.testing.assert_array_equal(kept[1], np.asarray(kept[0])[5:])
+
+
+def test_large_arguments_that_the_function_changes_from_outside():
+    start = np.random.default_rng(4).normal(size=20000)
+    x = pa.array(start)
+
+    def f(t):
+        x[...] = 1.0
+        return pa.sum(t * t)
+
+    _, gradient = pa.value_and_grad(f)(x)
+    np.testing.assert_allclose(gradient, 2 * start, rtol=1e-15)
+    np.testing.assert_array_equal(x, np.ones(20000))
+
+
 def test_writes_to_outer_arrays_are_carried_out():
     log = pa.zeros(3)
     shared = np.zeros(3)

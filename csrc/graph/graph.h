@@ -75,7 +75,8 @@ Array *graph_export(Array *x, const char *what);
 typedef struct Transform Transform;
 /* Opens a transform on this thread; the outermost opens the trace. */
 Transform *transform_open(void);
-/* A fresh differentiated argument with x's elements (integers become float64). */
+/* A fresh differentiated argument with x's elements (integers become float64). Those of large
+ * arguments of the outermost transform are read in place, when it is computed. */
 Array *transform_argument(Transform *t, Array *x);
 /* The same argument under storage of its own: what the user's function gets, and may write to
  * while the argument itself still stands for what came in. */

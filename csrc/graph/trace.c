@@ -15,10 +15,6 @@ static uint64_t trace_count;
 static FreeList free_bindings = {.limit = 512, .size = sizeof(Binding)};
 int64_t trace_pin_limit = INT64_MAX;
 
-/* Foreign memory up to this size is copied when it is recorded, so that later writes by its
- * owner do not matter. */
-enum { FOREIGN_COPY_LIMIT = 64 * 1024 };
-
 Trace *
 trace_tape(void)
 {
@@ -363,7 +359,7 @@ constant_node(Trace *trace, Array *a)
     const int64_t bytes = a->size * dtype_size((DType)a->dtype);
     const bool shared = storage->foreign || storage->exported;
     Array *value = array_retain(a);
-    if (shared && !trace->is_tape && bytes <= FOREIGN_COPY_LIMIT) {
+    if (shared && !trace->is_tape && bytes <= TRACE_COPY_LIMIT) {
         array_release(value);
         value = execute_copy_in_order(a); /* products of matrices round by layout */
     }

@@ -85,6 +85,10 @@ Status trace_snapshot_readers(Trace *trace, Storage *storage);
 /* Called when a node dies. */
 void trace_forget_node(Node *node);
 
+/* Foreign memory up to so many bytes is copied when it is recorded, so that later writes by its
+ * owner do not matter; larger memory is read in place when the trace is computed. */
+enum { TRACE_COPY_LIMIT = 64 * 1024 };
+
 /*
  * The node for the current elements of `a`: a new reference, or NULL with the error set.
  * Views of bound storages become view nodes; concrete arrays become constants.

@@ -1,7 +1,7 @@
 /* graph/transform.c -- opening and closing traces: arguments, pullbacks, results.
  *
  * The outermost transform opens the trace; inner ones append nodes to it. Each has a bit of the
- * node masks. Its arguments are fresh copies carrying the bit, so that arrays which mean the
+ * node masks. Its arguments are fresh nodes carrying the bit, so that arrays which mean the
  * same number in two transforms are never confused.
  */
 #include "base/mem.h"
@@ -72,6 +72,15 @@ transform_check(const Transform *t)
     return STATUS_OK;
 }
 
+/* The outermost transform has computed everything when it returns; until then large arguments
+ * are as other large arrays. */
+static bool
+is_read_in_place(const Transform *t, const Array *x)
+{
+    return transform_is_outermost(t) && !storage_is_virtual(x->storage) &&
+           x->size > TRACE_COPY_LIMIT / dtype_size((DType)x->dtype);
+}
+
 Array *
 transform_argument(Transform *t, Array *x)
 {
@@ -80,7 +89,7 @@ transform_argument(Transform *t, Array *x)
     }
     const int64_t mark = arena_mark();
     Array *own = NULL, *out = NULL;
-    if (!graph_is_recorded(x)) {
+    if (!graph_is_recorded(x) && !is_read_in_place(t, x)) {
         own = storage_is_virtual(x->storage) ? NULL : execute_copy(x);
         if (own == NULL) {
             if (storage_is_virtual(x->storage)) {
