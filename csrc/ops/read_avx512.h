@@ -74,6 +74,8 @@
     /* of an operand that is NaN and one that is not, these give the second */ \
     SCALAR V at_least_##S(V x, V y) { return _mm512_max_##P(y, x); } \
     SCALAR V at_most_##S(V x, V y) { return _mm512_min_##P(y, x); } \
+    SCALAR V load_whole_##S(const E *from) { return _mm512_loadu_##P(from); } \
+    SCALAR void store_whole_##S(E *to, V x) { _mm512_storeu_##P(to, x); } \
     /* the first `count` elements, the others 1; at least one */ \
     SCALAR V load_##S(const E *from, int64_t count) \
     { \

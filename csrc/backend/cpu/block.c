@@ -1,8 +1,9 @@
-/* backend/cpu/block.c -- the block interpreter: a call of a kernel for each instruction.
+/* backend/cpu/block.c -- compiling blocks for the interpreter: a step for each instruction.
  *
- * Values between instructions lie in slots of the scratch memory, small enough that all live
- * ones stay in the cache; slots of dead values are used again. Which kernel runs, where its
- * values lie, and which instructions are uniform is found once, when the block is compiled.
+ * Values between steps lie in slots of the scratch memory, small enough that all live ones stay
+ * in the cache; slots of dead values are used again at once. What is summed is added up right
+ * after it is computed, and a product that is only added up is never stored. Which kernel runs,
+ * where its values lie, and which instructions are uniform is found once.
  */
 #include "backend/cpu/block_parts.h"
 
@@ -53,15 +54,17 @@ compile_registers(Compiler *c)
         for (int i = 0; i < in->nin; i++) {
             uniform = uniform && c->registers[in->in[i]].uniform;
             c->registers[in->in[i]].last_use = k;
+            c->registers[in->in[i]].uses++;
         }
         c->dtypes[in->out] = in->out_dtype;
         c->registers[in->out] = (Register){.uniform = uniform, .value = true, .last_use = k};
     }
     for (int o = 0; o < spec->nout; o++) {
         c->registers[spec->out_registers[o]].last_use = STAYS;
+        c->registers[spec->out_registers[o]].uses++;
     }
     for (int s = 0; s < spec->nsum; s++) {
-        c->registers[spec->sum_registers[s]].last_use = STAYS;
+        c->registers[spec->sum_registers[s]].uses++;
     }
 }
 
@@ -83,24 +86,95 @@ block_step(const Compiler *c, const Instruction *in, Step *step)
     return STATUS_OK;
 }
 
+/* The step that adds a product up, if that is all that becomes of it. */
+static bool
+sum_product_step(Compiler *c, const Instruction *in, int sum, Step *step)
+{
+    Register *r = &c->registers[in->out];
+    const BlockKernel kernel =
+        cpu_reduce_kernels(REDUCE_SUM, (DType)in->out_dtype)->products_step;
+    if (in->op != OP_multiply || r->uses != 1 || kernel == NULL || step->uniform != 0) {
+        return false;
+    }
+    step->kernel = kernel;
+    step->out = (uint16_t)(c->code->nregisters + sum);
+    r->unstored = true;
+    return true;
+}
+
+/* Steps for the sums over a register that has just been computed. */
+static void
+sum_steps(Compiler *c, uint16_t reg)
+{
+    BlockCode *code = c->code;
+    for (int s = 0; s < c->spec->nsum && !c->registers[reg].uniform; s++) {
+        if (c->spec->sum_registers[s] == reg) {
+            const ReduceKernels *kernels = cpu_reduce_kernels(REDUCE_SUM, (DType)c->dtypes[reg]);
+            code->steps[code->nprologue + code->nsteps++] =
+                (Step){kernels->step, (uint16_t)(code->nregisters + s), {reg}, 0, 0};
+        }
+    }
+}
+
+static int
+first_sum(const Compiler *c, uint16_t reg)
+{
+    for (int s = 0; s < c->spec->nsum; s++) {
+        if (c->spec->sum_registers[s] == reg) {
+            return s;
+        }
+    }
+    return NOWHERE;
+}
+
+static Status
+compile_step(Compiler *c, const Instruction *in)
+{
+    BlockCode *code = c->code;
+    const bool uniform = c->registers[in->out].uniform;
+    Step *step = &code->steps[code->nprologue + code->nsteps];
+    const Status status = block_step(c, in, step);
+    *(uniform ? &code->nprologue : &code->nsteps) += 1;
+    const int sum = uniform || status != STATUS_OK ? NOWHERE : first_sum(c, in->out);
+    if (sum != NOWHERE && !sum_product_step(c, in, sum, step)) {
+        sum_steps(c, in->out);
+    }
+    return status;
+}
+
 /* Steps in order, those of the prologue first. */
 static Status
 compile_steps(Compiler *c)
 {
-    BlockCode *code = c->code;
+    const BlockSpec *spec = c->spec;
     for (int pass = 0; pass < 2; pass++) {
-        for (int k = 0; k < c->spec->ninstructions; k++) {
-            const Instruction *in = &c->spec->instructions[k];
-            if (c->registers[in->out].uniform == (pass == 0)) {
-                if (block_step(c, in, &code->steps[code->nprologue + code->nsteps]) !=
-                    STATUS_OK) {
-                    return STATUS_ERROR;
-                }
-                *(pass == 0 ? &code->nprologue : &code->nsteps) += 1;
+        for (uint16_t i = 0; i < spec->nin && pass == 1; i++) {
+            sum_steps(c, i);
+        }
+        for (int k = 0; k < spec->ninstructions; k++) {
+            const Instruction *in = &spec->instructions[k];
+            if (c->registers[in->out].uniform == (pass == 0) && compile_step(c, in) != STATUS_OK) {
+                return STATUS_ERROR;
             }
         }
     }
     return STATUS_OK;
+}
+
+/* What the next block reads is asked for step by step, so that requests never pile up. */
+static void
+compile_fetches(Compiler *c)
+{
+    const BlockSpec *spec = c->spec;
+    BlockCode *code = c->code;
+    for (int i = 0; i < spec->nin && spec->in_swept != NULL && code->nsteps > 0; i++) {
+        const int size = dtype_size((DType)spec->in_dtypes[i]);
+        const int lines = BLOCK_LANES * size / CACHE_LINE;
+        if (spec->in_swept[i] && c->registers[i].uses > 0) {
+            code->fetches[code->nfetches++] =
+                (Fetch){(uint16_t)i, (uint8_t)size, (lines + code->nsteps - 1) / code->nsteps};
+        }
+    }
 }
 
 /* The last instruction that reads a vector input: only results from there on may go where an
@@ -153,20 +227,41 @@ new_slot(Compiler *c)
 }
 
 static void
-free_slots_after(Compiler *c, int k)
+free_slot_after(Compiler *c, uint16_t reg, int k)
+{
+    Register *r = &c->registers[reg];
+    if (c->code->at[reg] != NOWHERE && !r->uniform && r->last_use == k) {
+        c->free_slots[c->nfree++] = c->code->at[reg];
+        r->last_use = -1; /* once, also when it is read twice */
+    }
+}
+
+/* The slots of inputs that die here, so that the result may lie where one of them does: if their
+ * elements are of one size. */
+static void
+free_slots_before(Compiler *c, int k)
 {
     const Instruction *in = &c->spec->instructions[k];
+    const int size = dtype_size((DType)in->out_dtype);
     for (int i = 0; i < in->nin; i++) {
-        Register *dead = &c->registers[in->in[i]];
-        if (dead->value && !dead->uniform && !dead->direct && dead->last_use == k) {
-            c->free_slots[c->nfree++] = c->code->at[in->in[i]];
-            dead->last_use = -1; /* once, also when it is read twice */
+        if (dtype_size((DType)c->dtypes[in->in[i]]) == size) {
+            free_slot_after(c, in->in[i], k);
         }
     }
 }
 
-/* A cell for every uniform value, a slot for every other that is not written to an output. Until
- * all are known, places are numbers of cells and slots. */
+static void
+free_slots_after(Compiler *c, int k)
+{
+    const Instruction *in = &c->spec->instructions[k];
+    for (int i = 0; i < in->nin; i++) {
+        free_slot_after(c, in->in[i], k);
+    }
+    free_slot_after(c, in->out, k);
+}
+
+/* A cell for every uniform value, a slot for every other that is stored but not in an output.
+ * Until all are known, places are numbers of cells and slots. */
 static void
 compile_places(Compiler *c)
 {
@@ -180,9 +275,11 @@ compile_places(Compiler *c)
     }
     for (int k = 0; k < spec->ninstructions; k++) {
         const uint16_t out = spec->instructions[k].out;
-        if (c->registers[out].uniform) {
+        const Register *r = &c->registers[out];
+        free_slots_before(c, k);
+        if (r->uniform) {
             code->at[out] = (int32_t)c->cells++;
-        } else if (!c->registers[out].direct) {
+        } else if (!r->direct && !r->unstored) {
             code->at[out] = new_slot(c);
         }
         free_slots_after(c, k);
@@ -197,7 +294,7 @@ compile_layout(Compiler *c)
     BlockCode *code = c->code;
     const int64_t lanes = spec->lanes == 0 ? BLOCK_LANES : spec->lanes;
     const int64_t slot = block_round_up(c->slot_bytes * lanes);
-    const int64_t cells = block_round_up(code->nregisters * (int64_t)sizeof(void *));
+    const int64_t cells = block_round_up((code->nregisters + code->nsum) * (int64_t)sizeof(void *));
     const int64_t slots = block_round_up(cells + c->cells * BLOCK_ELEMENT_BYTES);
     c->slot = slot;
     c->slots = slots;
@@ -264,11 +361,13 @@ static BlockCode *
 new_code(const BlockSpec *spec, int nregisters)
 {
     const size_t steps = (size_t)block_round_up(sizeof(BlockCode));
-    const size_t sums = steps + (size_t)spec->ninstructions * sizeof(Step);
+    const size_t sums = steps + (size_t)(spec->ninstructions + spec->nsum) * sizeof(Step);
     const size_t copies = sums + (size_t)spec->nsum * sizeof(Sum);
     const size_t direct = copies + (size_t)spec->nout * sizeof(Copy);
+    const size_t fetches = (size_t)block_round_up(
+        (int64_t)(direct + (size_t)spec->nout * sizeof(Direct)));
     const size_t at =
-        (size_t)block_round_up((int64_t)(direct + (size_t)spec->nout * sizeof(Direct)));
+        (size_t)block_round_up((int64_t)(fetches + (size_t)spec->nin * sizeof(Fetch)));
     const size_t bytes = at + (size_t)nregisters * sizeof(int32_t);
     char *memory = mem_new_zeroed(bytes);
     if (memory == NULL) {
@@ -284,6 +383,7 @@ new_code(const BlockSpec *spec, int nregisters)
     code->sums = (Sum *)(memory + sums);
     code->copies = (Copy *)(memory + copies);
     code->direct = (Direct *)(memory + direct);
+    code->fetches = (Fetch *)(memory + fetches);
     code->at = (int32_t *)(memory + at);
     return code;
 }
@@ -307,6 +407,7 @@ block_compile(const BlockSpec *spec)
             block_free(code);
             code = NULL;
         } else {
+            compile_fetches(&c);
             compile_outputs(&c);
             compile_places(&c);
             compile_executor(&c);
@@ -341,160 +442,4 @@ bool
 block_is_in_place(const BlockCode *code)
 {
     return code->in_place;
-}
-
-Status
-block_power_error(void)
-{
-    return err_set(ERR_VALUE, "Integers to negative integer powers are not allowed.");
-}
-
-/* ---- running ---- */
-
-static bool
-any_negative(DType dtype, const void *data, int64_t n)
-{
-    int any = 0;
-#define SCAN(name, type)                                                                           \
-    case DT_##name:                                                                                \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            any |= ((const type *)data)[i] < 0;                                                    \
-        }                                                                                          \
-        break;
-    switch (dtype) {
-        SCAN(i8, int8_t)
-        SCAN(i16, int16_t)
-        SCAN(i32, int32_t)
-        SCAN(i64, int64_t)
-    default:
-        break;
-    }
-#undef SCAN
-    return any != 0;
-}
-
-bool
-block_run_steps(const Step *steps, int count, char **values, int64_t n)
-{
-    for (const Step *s = steps; s < steps + count; s++) {
-        const void *args[3] = {values[s->in[0]], values[s->in[1]], values[s->in[2]]};
-        if (s->exponent != 0 &&
-            any_negative((DType)s->exponent, args[1], (s->uniform & 2) != 0 ? 1 : n)) {
-            return false;
-        }
-        s->kernel(values[s->out], args, n, s->uniform);
-    }
-    return true;
-}
-
-void
-block_bind_registers(const BlockCode *code, char *scratch)
-{
-    char **const values = (char **)scratch;
-    for (int r = code->nin; r < code->nregisters; r++) {
-        values[r] = scratch + code->at[r];
-    }
-}
-
-static void
-bind_inputs(const BlockCode *code, const BlockFrame *frame, char **values)
-{
-    for (int i = 0; i < code->nin; i++) {
-        values[i] = (char *)(uintptr_t)frame->in[i];
-    }
-}
-
-bool
-block_prologue(const BlockCode *code, const BlockFrame *frame)
-{
-    char *const scratch = frame->scratch;
-    char **const values = frame->scratch;
-    block_bind_registers(code, scratch);
-    bind_inputs(code, frame, values);
-    if (!block_run_steps(code->steps, code->nprologue, values, 1)) {
-        return false;
-    }
-    for (int s = 0; s < code->nsum; s++) {
-        const Sum *sum = &code->sums[s];
-        if (sum->filled != NOWHERE) {
-            cpu_fill(scratch + sum->filled, values[sum->reg], sum->size, SUM_WIDTH);
-        }
-    }
-    if (code->native != NULL) {
-        native_prologue(code, frame);
-    }
-    return true;
-}
-
-/* All lanes of a uniform register are equal: a round of them serves for every round. */
-static void
-add_filled(const Sum *sum, void *accumulators, const void *filled, int64_t n)
-{
-    for (int64_t at = 0; at < n; at += SUM_WIDTH) {
-        sum->kernels->add(accumulators, filled, n - at < SUM_WIDTH ? n - at : SUM_WIDTH);
-    }
-}
-
-void
-block_run_sum(const Sum *sum, void *accumulators, const char *scratch, char *const *values,
-              int64_t n)
-{
-    if (sum->filled != NOWHERE) {
-        add_filled(sum, accumulators, scratch + sum->filled, n);
-    } else {
-        sum->kernels->add(accumulators, values[sum->reg], n);
-    }
-}
-
-void
-block_run_copy(const Copy *copy, char *const *values, char *to, int64_t n)
-{
-    if (copy->uniform) {
-        cpu_fill(to, values[copy->reg], copy->size, n);
-    } else {
-        memcpy(to, values[copy->reg], (size_t)(n * copy->size));
-    }
-}
-
-bool
-block_interpret(const BlockCode *code, const BlockFrame *frame, int64_t n)
-{
-    char **const values = frame->scratch;
-    bind_inputs(code, frame, values);
-    for (int d = 0; d < code->ndirect; d++) {
-        values[code->direct[d].reg] = frame->out[code->direct[d].out];
-    }
-    if (!block_run_steps(code->steps + code->nprologue, code->nsteps, values, n)) {
-        return false;
-    }
-    for (int s = 0; s < code->nsum; s++) {
-        block_run_sum(&code->sums[s], (char *)frame->sums + (int64_t)s * BLOCK_SUM_BYTES,
-                      frame->scratch, values, n);
-    }
-    for (int c = 0; c < code->ncopies; c++) {
-        block_run_copy(&code->copies[c], values, frame->out[code->copies[c].out], n);
-    }
-    return true;
-}
-
-bool
-block_run(const BlockCode *code, const BlockFrame *frame, int64_t n)
-{
-    return code->native != NULL ? native_run(code, frame, n) : block_interpret(code, frame, n);
-}
-
-/* ---- sums ---- */
-
-void
-block_sums_start(const BlockCode *code, void *sums)
-{
-    for (int s = 0; s < code->nsum; s++) {
-        code->sums[s].kernels->start((char *)sums + (int64_t)s * BLOCK_SUM_BYTES, SUM_WIDTH, NULL);
-    }
-}
-
-void
-block_sum_fold(const BlockCode *code, void *sums, int s, void *out)
-{
-    code->sums[s].kernels->fold((char *)sums + (int64_t)s * BLOCK_SUM_BYTES, out);
 }

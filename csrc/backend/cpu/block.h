@@ -24,6 +24,7 @@ typedef struct BlockSpec {
     int nin, ninstructions, nout, nsum;
     const uint8_t *in_dtypes;
     const bool *in_uniform;
+    const bool *in_swept; /* what the next run reads follows in memory; NULL: of none */
     const Instruction *instructions;
     const uint16_t *out_registers;
     const uint16_t *sum_registers;

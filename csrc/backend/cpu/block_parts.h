@@ -5,12 +5,12 @@
 #include "backend/cpu/block.h"
 #include "backend/cpu/kernels/reduce.h"
 
-enum { NOWHERE = -1, STAYS = INT32_MAX };
+enum { NOWHERE = -1, STAYS = INT32_MAX, CACHE_LINE = 64 };
 
 /* A call of a kernel. */
 typedef struct Step {
     BlockKernel kernel;
-    uint16_t out;
+    uint16_t out; /* a register, or behind all of them the accumulator of a sum */
     uint16_t in[3];
     uint8_t uniform;  /* bit i: input i is one element */
     uint8_t exponent; /* dtype of a signed integer exponent, which must not be negative, or 0 */
@@ -23,6 +23,7 @@ typedef struct Copy {
     bool uniform;
 } Copy;
 
+/* What is added up; of a register that is not uniform the interpreter does it by a step. */
 typedef struct Sum {
     const ReduceKernels *kernels;
     uint16_t reg;
@@ -35,17 +36,25 @@ typedef struct Direct {
     uint16_t reg, out;
 } Direct;
 
+/* An input whose next lanes are fetched while a block is computed. */
+typedef struct Fetch {
+    uint16_t in;
+    uint8_t size;
+    int32_t share; /* lines of the cache that fall to each step */
+} Fetch;
+
 typedef struct Native Native;
 
 struct BlockCode {
     size_t bytes; /* of this block of memory, which holds the arrays too */
     int nin, nregisters, nsum, nout;
-    int nprologue, nsteps, ncopies, ndirect;
+    int nprologue, nsteps, ncopies, ndirect, nfetches;
     bool in_place;
     int64_t scratch_bytes;
     Step *steps; /* the prologue's first */
     Copy *copies;
     Direct *direct;
+    Fetch *fetches;
     Sum *sums;
     int32_t *at;    /* by register: its place in the scratch, or NOWHERE */
     Native *native; /* NULL: the interpreter runs */
@@ -55,6 +64,8 @@ struct BlockCode {
 typedef struct Register {
     bool uniform, value; /* value: some instruction writes it */
     bool direct;
+    bool unstored;    /* a product that is only added up: its step does both */
+    int32_t uses;     /* as an input, an output, or what is added up */
     int32_t last_use; /* number of the instruction, or STAYS */
 } Register;
 
@@ -69,7 +80,7 @@ typedef struct Compiler {
     int64_t slots, slot; /* where slots begin, and from one to the next */
 } Compiler;
 
-/* The scratch begins with a pointer to each register. */
+/* The scratch begins with a pointer to each register; then come those to accumulators. */
 Status block_step(const Compiler *c, const Instruction *in, Step *step);
 bool block_run_steps(const Step *steps, int count, char **values, int64_t n);
 void block_run_sum(const Sum *sum, void *accumulators, const char *scratch, char *const *values,

@@ -225,13 +225,14 @@ compile_blocks(Prepared *prepared, int64_t lanes, bool once)
 {
     const Program *p = &prepared->program;
     uint8_t dtypes[PROGRAM_MAX_REGISTERS];
-    bool uniform[PROGRAM_MAX_REGISTERS];
+    bool uniform[PROGRAM_MAX_REGISTERS], swept[PROGRAM_MAX_REGISTERS];
     if (p->nin > PROGRAM_MAX_REGISTERS) {
         return err_set(ERR_RUNTIME, "program: too many inputs");
     }
     for (int i = 0; i < p->nin; i++) {
         dtypes[i] = (uint8_t)p->in[i].dtype;
         uniform[i] = prepared->reach[i] <= REACH_BLOCKWISE;
+        swept[i] = prepared->reach[i] == REACH_CONTIGUOUS || prepared->reach[i] == REACH_RUN;
     }
     const BlockSpec spec = {.nin = p->nin,
                             .ninstructions = p->ninstructions,
@@ -239,6 +240,7 @@ compile_blocks(Prepared *prepared, int64_t lanes, bool once)
                             .nsum = p->nsum,
                             .in_dtypes = dtypes,
                             .in_uniform = uniform,
+                            .in_swept = swept,
                             .instructions = p->instructions,
                             .out_registers = p->out_registers,
                             .sum_registers = p->sum_registers,

@@ -107,7 +107,21 @@ void kernel_spread(BlockKernel kernel, void *out, int out_size, const void *cons
         }                                                                                          \
     }
 
-#define KERNEL_ROW3(name, rule, forward)                                                           \
+/* Rows of three inputs that have loops of their own for every choice of uniform ones. */
+#define KERNEL_UNIFORM3(flags) (kernel_has_uniform3 && ((flags) & FLAG_CHEAP) != 0)
+
+/* One loop of three inputs: each is `outside`, a uniform one, or `inside`. */
+#define KERNEL_LOOP3(outside, inside, forward)                                                     \
+    do {                                                                                           \
+        outside;                                                                                   \
+        KERNEL_LOOP(i, n)                                                                          \
+        {                                                                                          \
+            inside;                                                                                \
+            os[i] = (forward);                                                                     \
+        }                                                                                          \
+    } while (0)
+
+#define KERNEL_ROW3(name, rule, forward, flags)                                                    \
     static void name##_kernel(void *out, const void *const *in, int64_t n, unsigned uniform)       \
     {                                                                                              \
         typedef OUT_##rule Out;                                                                    \
@@ -115,15 +129,23 @@ void kernel_spread(BlockKernel kernel, void *out, int out_size, const void *cons
         const V *const ys = in[1];                                                                 \
         const V *const zs = in[2];                                                                 \
         Out *const os = out;                                                                       \
-        if (uniform != 0) {                                                                        \
+        if (uniform == 0) {                                                                        \
+            KERNEL_LOOP3(, const V x = xs[i]; const V y = ys[i]; const V z = zs[i], forward);      \
+        } else if (KERNEL_UNIFORM3(flags) && uniform == 1) {                                       \
+            KERNEL_LOOP3(const V x = xs[0], const V y = ys[i]; const V z = zs[i], forward);        \
+        } else if (KERNEL_UNIFORM3(flags) && uniform == 2) {                                       \
+            KERNEL_LOOP3(const V y = ys[0], const V x = xs[i]; const V z = zs[i], forward);        \
+        } else if (KERNEL_UNIFORM3(flags) && uniform == 3) {                                       \
+            KERNEL_LOOP3(const V x = xs[0]; const V y = ys[0], const V z = zs[i], forward);        \
+        } else if (KERNEL_UNIFORM3(flags) && uniform == 4) {                                       \
+            KERNEL_LOOP3(const V z = zs[0], const V x = xs[i]; const V y = ys[i], forward);        \
+        } else if (KERNEL_UNIFORM3(flags) && uniform == 5) {                                       \
+            KERNEL_LOOP3(const V x = xs[0]; const V z = zs[0], const V y = ys[i], forward);        \
+        } else if (KERNEL_UNIFORM3(flags) && uniform == 6) {                                       \
+            KERNEL_LOOP3(const V y = ys[0]; const V z = zs[0], const V x = xs[i], forward);        \
+        } else {                                                                                   \
             kernel_spread(name##_kernel, out, sizeof(Out), in,                                     \
                           (uint8_t[]){sizeof(V), sizeof(V), sizeof(V)}, 3, n, uniform);            \
-            return;                                                                                \
-        }                                                                                          \
-        KERNEL_LOOP(i, n)                                                                          \
-        {                                                                                          \
-            const V x = xs[i], y = ys[i], z = zs[i];                                               \
-            os[i] = (forward);                                                                     \
         }                                                                                          \
     }
 

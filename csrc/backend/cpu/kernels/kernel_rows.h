@@ -8,6 +8,9 @@
 #define kernel_vectors1(op, out, xs, n) (void)0
 #define kernel_vectors2(out, xs, ys, n) (void)0
 #endif
+#ifndef kernel_has_uniform3
+#define kernel_has_uniform3 false
+#endif
 #ifndef kernel_short_power
 #define kernel_short_power(op, out, xs, y, n) false
 #endif
@@ -16,7 +19,7 @@
 #define ROW2(name, cls, rule, forward, dx, dy, flags, doc)                                         \
     IF_##cls(KERNEL_ROW2(name, rule, forward, flags))
 #define ROW3(name, cls, rule, forward, dx, dy, dz, flags, doc)                                     \
-    IF_##cls(KERNEL_ROW3(name, rule, forward))
+    IF_##cls(KERNEL_ROW3(name, rule, forward, flags))
 #include "ops/ops.def"
 #undef ROW1
 #undef ROW2

@@ -118,6 +118,10 @@ kernel_short_power(OpCode op, V *out, const V *xs, V y, int64_t n)
 }
 #define kernel_short_power kernel_short_power
 
+/* Plans contract into fma where the machine has it: worth a loop for each choice of uniform
+ * inputs. */
+#define kernel_has_uniform3 (HAS_FMA != 0)
+
 static void
 ldexp_kernel(void *out, const void *const *in, int64_t n, unsigned uniform)
 {

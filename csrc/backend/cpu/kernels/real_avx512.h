@@ -44,7 +44,12 @@ SCALAR void
 kernel_vectors1(OpCode op, V *out, const V *xs, int64_t n)
 {
     enum { LANES = IN_REGISTERS(LANES) };
-    for (int64_t i = 0; i < n; i += LANES) {
+    int64_t i = 0;
+    for (; i <= n - LANES; i += LANES) {
+        IN_REGISTERS(store_whole)
+        (out + i, kernel_on_register(op, IN_REGISTERS(load_whole)(xs + i)));
+    }
+    if (i < n) {
         const IN_REGISTERS(value) x = IN_REGISTERS(load)(xs + i, n - i);
         IN_REGISTERS(store)(out + i, n - i, kernel_on_register(op, x));
     }

@@ -98,12 +98,10 @@ greater(E a, E b)
 #endif
 
 /* Values into the accumulators: element i goes to number i % SUM_WIDTH. */
-#define ADD_LOOP(name, L, parts, JOIN)                                                             \
-    static void name##_add(void *acc, const void *values, int64_t n)                               \
-    {                                                                                              \
+#define ADD_LOOP(L, parts, JOIN, VALUE)                                                            \
+    do {                                                                                           \
         enum { WIDTH = SUM_WIDTH * (parts) };                                                      \
         L *const to = acc;                                                                         \
-        const L *const x = values;                                                                 \
         const int64_t total = n * (parts), whole = total - total % WIDTH;                          \
         L a[WIDTH];                                                                                \
         for (int k = 0; k < WIDTH; k++) {                                                          \
@@ -111,16 +109,42 @@ greater(E a, E b)
         }                                                                                          \
         for (int64_t i = 0; i < whole; i += WIDTH) {                                               \
             for (int k = 0; k < WIDTH; k++) {                                                      \
-                a[k] = JOIN(a[k], x[i + k]);                                                       \
+                a[k] = JOIN(a[k], VALUE(i + k));                                                   \
             }                                                                                      \
-        }                                                                                          \
-        for (int64_t i = whole; i < total; i++) {                                                  \
-            a[i - whole] = JOIN(a[i - whole], x[i]);                                               \
         }                                                                                          \
         for (int k = 0; k < WIDTH; k++) {                                                          \
             to[k] = a[k];                                                                          \
         }                                                                                          \
+        for (int64_t i = whole; i < total; i++) {                                                  \
+            to[i - whole] = JOIN(to[i - whole], VALUE(i));                                         \
+        }                                                                                          \
+    } while (0)
+
+#define ADD_VALUES(name, L, parts, JOIN)                                                           \
+    static void name##_add(void *acc, const void *values, int64_t n)                               \
+    {                                                                                              \
+        const L *const x = values;                                                                 \
+        ADD_LOOP(L, parts, JOIN, ELEMENT);                                                         \
     }
+#define ELEMENT(i) x[i]
+
+#define STEPS(name)                                                                                \
+    static void name##_step(void *acc, const void *const *in, int64_t n, unsigned uniform)         \
+    {                                                                                              \
+        (void)uniform;                                                                             \
+        name##_add(acc, in[0], n);                                                                 \
+    }
+
+/* Of products, each rounded. */
+#define PRODUCT_STEPS(name, L, JOIN)                                                               \
+    static void name##_products_step(void *acc, const void *const *in, int64_t n, unsigned uniform) \
+    {                                                                                              \
+        const L *const x = in[0];                                                                  \
+        const L *const y = in[1];                                                                  \
+        (void)uniform;                                                                             \
+        ADD_LOOP(L, 1, JOIN, ELEMENT_PRODUCT);                                                     \
+    }
+#define ELEMENT_PRODUCT(i) (x[i] * y[i])
 
 /* The same for extremes of floats: one comparison in the chain, which keeps a NaN it has, and
  * beside it the last NaN seen. */
@@ -261,31 +285,35 @@ greater(E a, E b)
         memcpy(carry, run, sizeof run);                                                            \
     }
 
-#define ENTRY(name, scan_function)                                                                 \
-    {name##_start, name##_add,       name##_fold, name##_chunk,                                    \
-     name##_rows,  name##_fold_rows, name##_join, scan_function}
+#define ENTRY(name, scan, step, products_step)                                                     \
+    {name##_start,     name##_add,  name##_fold, name##_chunk, name##_rows,                        \
+     name##_fold_rows, name##_join, scan,        step,         products_step}
 
 #if SUMMED == 1
-ADD_LOOP(sum, P, 1, PLUS)
-ADD_LOOP(prod, P, 1, TIMES)
+ADD_VALUES(sum, P, 1, PLUS)
+ADD_VALUES(prod, P, 1, TIMES)
 REDUCTION(sum, P, 1, PLUS, (P)0)
 REDUCTION(prod, P, 1, TIMES, (P)1)
 SCAN(sum, P, 1, PLUS)
 SCAN(prod, P, 1, TIMES)
+STEPS(sum)
+PRODUCT_STEPS(sum, P, PLUS)
 #elif SUMMED == 2
-ADD_LOOP(sum, P, 2, PLUS)
-ADD_LOOP(prod, E, 1, COMPLEX_TIMES)
+ADD_VALUES(sum, P, 2, PLUS)
+ADD_VALUES(prod, E, 1, COMPLEX_TIMES)
 REDUCTION(sum, P, 2, PLUS, (P)0)
 REDUCTION(prod, E, 1, COMPLEX_TIMES, ((E){1, 0}))
 SCAN(sum, P, 2, PLUS)
 SCAN(prod, E, 1, COMPLEX_TIMES)
+STEPS(sum)
+#define sum_products_step NULL
 #endif
 #if SUMMED == 1 && FLOATING
 ADD_LOOP_EXTREME(min, <)
 ADD_LOOP_EXTREME(max, >)
 #else
-ADD_LOOP(min, E, 1, LESSER)
-ADD_LOOP(max, E, 1, GREATER)
+ADD_VALUES(min, E, 1, LESSER)
+ADD_VALUES(max, E, 1, GREATER)
 #endif
 REDUCTION(min, E, 1, LESSER, *(const E *)first)
 REDUCTION(max, E, 1, GREATER, *(const E *)first)
@@ -295,9 +323,9 @@ REDUCTION(max, E, 1, GREATER, *(const E *)first)
 extern const ReduceKernels TABLE(KT, ISA)[REDUCE_COUNT];
 const ReduceKernels TABLE(KT, ISA)[REDUCE_COUNT] = {
 #if SUMMED
-    [REDUCE_SUM] = ENTRY(sum, sum_scan),
-    [REDUCE_PROD] = ENTRY(prod, prod_scan),
+    [REDUCE_SUM] = ENTRY(sum, sum_scan, sum_step, sum_products_step),
+    [REDUCE_PROD] = ENTRY(prod, prod_scan, NULL, NULL),
 #endif
-    [REDUCE_MIN] = ENTRY(min, NULL),
-    [REDUCE_MAX] = ENTRY(max, NULL),
+    [REDUCE_MIN] = ENTRY(min, NULL, NULL, NULL),
+    [REDUCE_MAX] = ENTRY(max, NULL, NULL, NULL),
 };

@@ -2,7 +2,7 @@
 #ifndef PYARR_BACKEND_CPU_KERNELS_REDUCE_H
 #define PYARR_BACKEND_CPU_KERNELS_REDUCE_H
 
-#include "array/dtype.h"
+#include "backend/backend.h"
 #include "base/sums.h"
 
 typedef enum ReduceOp { REDUCE_SUM, REDUCE_PROD, REDUCE_MIN, REDUCE_MAX, REDUCE_COUNT } ReduceOp;
@@ -32,6 +32,9 @@ typedef struct ReduceKernels {
     /* running results, starting from *carry, which is brought up to date; from the end on when
      * reverse */
     void (*scan)(void *out, const void *x, int64_t n, bool reverse, void *carry);
+    /* add as a step of a block, whose result is the accumulator; the same of the products of two
+     * inputs, each rounded, where the dtype has that. Of sums only; no input is uniform. */
+    BlockKernel step, products_step;
 } ReduceKernels;
 
 /* NULL members where the dtype has no such loop (sums of narrow integers). */
