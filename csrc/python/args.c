@@ -204,3 +204,23 @@ args_call_python(const char *name, PyObject *const *args, Py_ssize_t nargs, PyOb
     Py_DECREF(function);
     return result;
 }
+
+int
+args_sizes(PyObject *const *args, Py_ssize_t nargs, int64_t *out)
+{
+    if (nargs == 1 && !PyLong_Check(args[0])) {
+        return convert_shape(args[0], out);
+    }
+    if (nargs > ARRAY_MAX_NDIM) {
+        PyErr_Format(PyExc_ValueError,
+                     "maximum supported dimension for an ndarray is currently %d, found %zd",
+                     ARRAY_MAX_NDIM, nargs);
+        return -1;
+    }
+    for (Py_ssize_t i = 0; i < nargs; i++) {
+        if (args_int64(args[i], 0, &out[i]) < 0) {
+            return -1;
+        }
+    }
+    return (int)nargs;
+}

@@ -28,6 +28,8 @@ int args_dtype(PyObject *object, DType *out);
 /* None or missing -> the default device; else a name. NULL on error. */
 Device *args_device(PyObject *object);
 /* NumPy's order= for copies: 'C', 'F', 'A', 'K' (missing: fallback). -1 on error. */
+/* Sizes, axes or indices given as one tuple or as several ints. Their number, or -1. */
+int args_sizes(PyObject *const *args, Py_ssize_t nargs, int64_t *out);
 int args_order(PyObject *object, char fallback, char *out);
 /* casting= as dtype_can_cast's letter. -1 on error. */
 int args_casting(PyObject *object, char *out);

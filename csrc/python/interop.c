@@ -269,6 +269,21 @@ static PyMethodDef module_functions[] = {
     {NULL, NULL, 0, NULL},
 };
 
+static int
+add_methods(PyTypeObject *type, PyMethodDef *methods)
+{
+    for (PyMethodDef *def = methods; def->ml_name != NULL; def++) {
+        PyObject *descriptor = PyDescr_NewMethod(type, def);
+        if (descriptor == NULL ||
+            PyDict_SetItemString(type->tp_dict, def->ml_name, descriptor) < 0) {
+            Py_XDECREF(descriptor);
+            return -1;
+        }
+        Py_DECREF(descriptor);
+    }
+    return 0;
+}
+
 /* Types read only what they had when they were made ready: the rest is added here. */
 static int
 add_attributes(void)
@@ -283,17 +298,9 @@ add_attributes(void)
         }
         Py_DECREF(descriptor);
     }
-    for (PyMethodDef *def = array_interop_methods; def->ml_name != NULL; def++) {
-        if (PyDict_GetItemString(type->tp_dict, def->ml_name) != NULL) {
-            continue;
-        }
-        PyObject *descriptor = PyDescr_NewMethod(type, def);
-        if (descriptor == NULL ||
-            PyDict_SetItemString(type->tp_dict, def->ml_name, descriptor) < 0) {
-            Py_XDECREF(descriptor);
-            return -1;
-        }
-        Py_DECREF(descriptor);
+    if (add_methods(type, array_element_methods) < 0 ||
+        add_methods(type, array_interop_methods) < 0) {
+        return -1;
     }
     PyObject *priority = PyFloat_FromDouble(1000.0);
     const int status = priority == NULL

@@ -82,27 +82,6 @@ wrap_shared(Array *result, PyObject *self)
 
 /* ---- shapes ---- */
 
-/* Sizes or axes given as one tuple or as several ints. Their number, or -1. */
-static int
-read_sizes(PyObject *const *args, Py_ssize_t nargs, int64_t *out)
-{
-    if (nargs == 1 && !PyLong_Check(args[0])) {
-        return convert_shape(args[0], out);
-    }
-    if (nargs > ARRAY_MAX_NDIM) {
-        PyErr_Format(PyExc_ValueError,
-                     "maximum supported dimension for an ndarray is currently %d, found %zd",
-                     ARRAY_MAX_NDIM, nargs);
-        return -1;
-    }
-    for (Py_ssize_t i = 0; i < nargs; i++) {
-        if (args_int64(args[i], 0, &out[i]) < 0) {
-            return -1;
-        }
-    }
-    return (int)nargs;
-}
-
 /* x in the order 'F': reshaped as the transpose of the transposed array. */
 static Array *
 reshape_fortran(Array *x, int ndim, const int64_t *shape)
@@ -136,8 +115,8 @@ METHOD(reshape)
         args_order(v[0], 'C', &order) < 0) {
         return NULL;
     }
-    const int ndim = v[2] != NULL && nargs == 0 ? read_sizes(&v[2], 1, shape)
-                                                : read_sizes(args, nargs, shape);
+    const int ndim = v[2] != NULL && nargs == 0 ? args_sizes(&v[2], 1, shape)
+                                                : args_sizes(args, nargs, shape);
     if (ndim < 0) {
         return NULL;
     }
@@ -206,7 +185,7 @@ method_transpose(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
     int64_t given[ARRAY_MAX_NDIM];
     int axes[ARRAY_MAX_NDIM];
     bool seen[ARRAY_MAX_NDIM] = {false};
-    const int n = read_sizes(args, nargs, given);
+    const int n = args_sizes(args, nargs, given);
     if (n < 0) {
         return NULL;
     }
@@ -294,8 +273,8 @@ METHOD(resize)
     if (args_bind(&signature, args + nargs, 0, kwnames, v) < 0) {
         return NULL;
     }
-    const int ndim = v[1] != NULL && nargs == 0 ? read_sizes(&v[1], 1, shape)
-                                                : read_sizes(args, nargs, shape);
+    const int ndim = v[1] != NULL && nargs == 0 ? args_sizes(&v[1], 1, shape)
+                                                : args_sizes(args, nargs, shape);
     Array *x = object_array(self);
     if (ndim < 0 || check_resizable(x) < 0) {
         return NULL;
@@ -358,13 +337,6 @@ METHOD(copy)
         return NULL;
     }
     return copy_in_order(self, order);
-}
-
-static PyObject *
-method_copy_protocol(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    return copy_in_order(self, 'K');
 }
 
 METHOD(astype)
@@ -440,100 +412,7 @@ method_to(PyObject *self, PyObject *name)
     return object_wrap(result);
 }
 
-/* ---- elements as Python objects ---- */
-
-/* Offset in bytes of an element from the start of `x`'s data, for item(*index). -1 on error. */
-static int
-item_offset(const Array *x, PyObject *const *args, Py_ssize_t nargs, int64_t *offset)
-{
-    int64_t at[ARRAY_MAX_NDIM];
-    *offset = 0;
-    if (nargs == 0) {
-        if (x->size != 1) {
-            PyErr_SetString(PyExc_ValueError,
-                            "can only convert an array of size 1 to a Python scalar");
-            return -1;
-        }
-        return 0;
-    }
-    const int n = read_sizes(args, nargs, at);
-    if (n < 0) {
-        return -1;
-    }
-    if (n == 1 && x->ndim != 1) { /* counts through all elements */
-        int64_t flat = at[0] < 0 ? at[0] + x->size : at[0];
-        if (flat < 0 || flat >= x->size) {
-            PyErr_Format(PyExc_IndexError, "index %lld is out of bounds for size %lld",
-                         (long long)at[0], (long long)x->size);
-            return -1;
-        }
-        for (int d = x->ndim - 1; d >= 0; d--) {
-            *offset += flat % x->shape[d] * x->strides[d];
-            flat /= x->shape[d];
-        }
-        return 0;
-    }
-    if (n != x->ndim) {
-        PyErr_SetString(PyExc_ValueError, "incorrect number of indices for array");
-        return -1;
-    }
-    for (int d = 0; d < n; d++) {
-        const int64_t index = at[d] < 0 ? at[d] + x->shape[d] : at[d];
-        if (index < 0 || index >= x->shape[d]) {
-            PyErr_Format(PyExc_IndexError,
-                         "index %lld is out of bounds for axis %d with size %lld",
-                         (long long)at[d], d, (long long)x->shape[d]);
-            return -1;
-        }
-        *offset += index * x->strides[d];
-    }
-    return 0;
-}
-
-static PyObject *
-method_item(PyObject *self, PyObject *const *args, Py_ssize_t nargs)
-{
-    Array *value = object_export_value(object_array(self), "item()");
-    if (value == NULL) {
-        return NULL;
-    }
-    int64_t offset;
-    PyObject *item = item_offset(value, args, nargs, &offset) < 0 ? NULL
-                                                                  : convert_item(value, offset);
-    array_release(value);
-    return item;
-}
-
-static PyObject *
-list_from(const Array *x, int axis, int64_t offset)
-{
-    if (axis == x->ndim) {
-        return convert_item(x, offset);
-    }
-    PyObject *list = PyList_New(x->shape[axis]);
-    for (int64_t i = 0; list != NULL && i < x->shape[axis]; i++) {
-        PyObject *item = list_from(x, axis + 1, offset + i * x->strides[axis]);
-        if (item == NULL) {
-            Py_CLEAR(list);
-        } else {
-            PyList_SET_ITEM(list, i, item);
-        }
-    }
-    return list;
-}
-
-static PyObject *
-method_tolist(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    Array *value = object_export_value(object_array(self), "tolist()");
-    if (value == NULL) {
-        return NULL;
-    }
-    PyObject *list = list_from(value, 0, 0);
-    array_release(value);
-    return list;
-}
+/* ---- elements ---- */
 
 METHOD(tobytes)
 {
@@ -595,27 +474,6 @@ method_conjugate(PyObject *self, PyObject *unused)
     Array *x = object_array(self);
     return dtype_is_complex(x->dtype) ? object_wrap_result(graph_apply1(OP_conjugate, x))
                                       : Py_NewRef(self);
-}
-
-static PyObject *
-method_complex(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    Array *x = object_array(self);
-    if (x->ndim != 0) {
-        PyErr_SetString(PyExc_TypeError,
-                        "only 0-dimensional arrays can be converted to Python scalars");
-        return NULL;
-    }
-    Array *value = object_export_value(x, "complex()");
-    PyObject *item = value == NULL ? NULL : convert_item(value, 0);
-    array_release(value);
-    if (item == NULL || PyComplex_CheckExact(item)) {
-        return item;
-    }
-    const double real = PyFloat_AsDouble(item);
-    Py_DECREF(item);
-    return real == -1.0 && PyErr_Occurred() ? NULL : PyComplex_FromDoubles(real, 0);
 }
 
 METHOD(setflags)
@@ -688,13 +546,6 @@ METHOD(backward)
         return error_raise();
     }
     Py_RETURN_NONE;
-}
-
-static PyObject *
-method_numpy(PyObject *self, PyObject *unused)
-{
-    (void)unused;
-    return PyObject_CallMethod(self, "__array__", NULL);
 }
 
 static void
@@ -794,8 +645,6 @@ PyMethodDef array_methods[] = {
                 "Change the shape in place, repeating nothing: new elements are zero. ValueError\n"
                 "while the memory is shared or exported."),
     ROW(copy, "copy(order='C')\n--\n\nA copy that owns its memory; differentiable."),
-    {"__copy__", method_copy_protocol, METH_NOARGS, NULL},
-    {"__deepcopy__", method_copy_protocol, METH_O, NULL},
     ROW(astype, "astype(dtype, order='K', casting='unsafe', subok=True, copy=True)\n--\n\n"
                 "The elements in another dtype. TypeError where `casting` forbids it."),
     ROW(view, "view(dtype=None, type=None)\n--\n\n"
@@ -804,17 +653,12 @@ PyMethodDef array_methods[] = {
      "to(device)\n--\n\nThe array on a device, itself if it is there. ValueError for an unknown\n"
      "name, TypeError for an active array."},
     {"to_device", method_to, METH_O, "to_device(device)\n--\n\nThe same as `to`."},
-    PLAIN(item, "item(*index)\n--\n\n"
-                "One element as a Python number. TypeError on an active array."),
-    NOARGS(tolist, "tolist()\n--\n\n"
-                   "The elements as nested lists of Python numbers. TypeError on an active array."),
     ROW(tobytes, "tobytes(order='C')\n--\n\nThe bytes of the elements, in C or Fortran order."),
     {"fill", method_fill, METH_O, "fill(value)\n--\n\nSet all elements."},
     ROW(sort, "sort(axis=-1, kind=None, order=None, *, stable=None)\n--\n\n"
               "Sort in place along an axis; NaN last."),
     NOARGS(conjugate, "conjugate()\n--\n\nComplex conjugate of each element."),
     {"conj", method_conjugate, METH_NOARGS, "conj()\n--\n\nComplex conjugate of each element."},
-    {"__complex__", method_complex, METH_NOARGS, NULL},
     {"__format__", array_format, METH_O, NULL},
     {"__round__", (PyCFunction)(void (*)(void))method_round, METH_FASTCALL | METH_KEYWORDS, NULL},
     ROW(setflags, "setflags(write=None, align=None, uic=None)\n--\n\n"
@@ -831,7 +675,6 @@ PyMethodDef array_methods[] = {
     ROW(backward, "backward(gradient=None, retain_graph=None, create_graph=False)\n--\n\n"
                   "Add the derivative of this array (times `gradient`, of its shape, by default 1\n"
                   "for a single element) to the `.grad` of each leaf it was computed from."),
-    NOARGS(numpy, "numpy()\n--\n\nA NumPy array that shares the memory."),
     ROW(graph, "graph(dot=False)\n--\n\n"
                "The recorded operations behind the array as text, or as a graphviz drawing."),
     {NULL, NULL, 0, NULL},

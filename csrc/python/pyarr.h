@@ -68,6 +68,7 @@ extern PyMappingMethods array_mapping_methods;   /* subscript.c */
 extern PySequenceMethods array_sequence_methods; /* subscript.c */
 extern PyBufferProcs array_buffer_methods;       /* buffer.c */
 extern PyMethodDef array_methods[];              /* methods.c */
+extern PyMethodDef array_element_methods[];      /* elements.c */
 extern PyMethodDef array_interop_methods[];      /* interop.c: __array__, dlpack, ufunc, pickle */
 extern PyGetSetDef array_getset[];               /* attributes.c */
 PyObject *array_repr(PyObject *self);            /* text.c */
