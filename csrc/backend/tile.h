@@ -1,8 +1,8 @@
 /* backend/tile.h -- what a backend runs tile by tile: the program of a stage.
  *
  * A stage sweeps over `rows` rows. A tile is some of them at a time, its lanes. A buffer holds
- * a value of the tile as [inner element][lane], inner elements in C order; its memory never
- * leaves the cache. Views are arrays that the stage is given: row-wise ones have elements for
+ * a value of the tile as [inner element][lane], inner elements in C order, or by rows as
+ * [lane][inner element]; its memory never leaves the cache. Views are arrays that the stage is given: row-wise ones have elements for
  * each row, shared ones the same elements for all rows. Steps run in order for every tile;
  * what is added up over rows is kept for a chunk of tiles, and chunks merge in a fixed order,
  * so that results depend on shapes alone, never on the number of threads. */
@@ -33,6 +33,7 @@ typedef struct TileMemory {
 typedef struct TileBuffer {
     DType dtype;
     bool lasts;     /* through the tiles of a chunk, for accumulators */
+    bool by_rows;   /* for TILE_LINE alone */
     int64_t count;  /* inner elements */
 } TileBuffer;
 
@@ -48,6 +49,8 @@ typedef struct TileSum {
 /* A value as a step walks over it: the element at index (i0, i1, ...) of the step's space. */
 typedef struct TileRef {
     bool is_view;   /* `at` is a view, whose memory has strides of its own; else a buffer */
+    bool is_sum;    /* TILE_LINE: `at` is a sum without a buffer, read and written where the chunk
+                     * adds it up */
     int at;
     /* in inner elements of the buffer; of a view the indices that it moves by, 0 where its
      * element stays, and the first along its last axis */
@@ -60,6 +63,8 @@ typedef enum TileKind {
     TILE_GATHER,  /* out[0][e] = shared view in[1] [index, e], index = row-wise view in[0] */
     TILE_FILL,    /* out[0] = the neutral element of `op` */
     TILE_BLOCK,   /* elementwise instructions at every index of the space */
+    TILE_LINE,    /* the same along the one axis of the space, row by row: operands that stay along
+                   * it are one element of a row, or shared; others lie by rows, or are shared */
     TILE_MAP,     /* out[0][.., i] = sum_j in[1][.., i, j] in[0][.., j]; in[1] is shared */
     TILE_OUTER,   /* sum[.., i, j] += sum over rows of in[0][.., i] in[1][.., j] */
     TILE_ROW_MAP, /* TILE_MAP, in[0] a row-wise view that is read where it lies */
@@ -82,11 +87,12 @@ typedef struct TileStep {
     int ninstructions;        /* TILE_BLOCK: registers 0..nin-1 are `in` */
     const struct Instruction *instructions;
     const uint16_t *out_registers;
-    /* registers added up over the rows of the tile at once, each into element
-     * sum(index * strides) of a sum that has no buffer */
+    /* TILE_BLOCK: registers added up over the rows of the tile at once, each into element
+     * sum(index * strides) of a sum that has no buffer. TILE_LINE: added up over the line, each
+     * added to the row's element of a buffer */
     int nsums;
     const uint16_t *sum_registers;
-    const TileRef *block_sums; /* `at` is the sum, strides in its elements */
+    const TileRef *block_sums; /* `at` is the sum, strides in its elements; or the buffer */
 } TileStep;
 
 /* A row-wise output, C-contiguous with the row axis between its outer and inner axes. */

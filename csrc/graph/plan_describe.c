@@ -95,7 +95,7 @@ describe_stage(const PlanStep *step, StepDescription *d)
 {
     const StageCost cost = stage_cost(step->stage);
     d->kind = d->name = "stage";
-    d->executor = "tiles";
+    d->executor = cost.line > 0 ? "lines" : "tiles";
     d->bytes_read = cost.bytes_read;
     d->bytes_written = cost.bytes_written;
     d->flops = cost.flops;

@@ -35,6 +35,7 @@ typedef struct StageCost {
     int64_t tile_bytes;     /* the buffers of one thread */
     int64_t sum_bytes;      /* the accumulators of all chunks */
     int64_t largest_bytes;  /* the largest value that is never stored */
+    int64_t line;           /* elements of an inner axis that tiles are walked along, or 0 */
 } StageCost;
 
 StageCost stage_cost(const Stage *stage);

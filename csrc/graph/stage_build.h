@@ -77,7 +77,10 @@ typedef struct StageBuild {
     int32_t *pushed;     /* by place of a sum: the map that it is pushed through, or -1 */
     VEC(int32_t) loaded; /* by view: its buffer, or -1 */
     VEC(bool) buffered;  /* by view: some step needs it in a buffer */
+    int64_t line;        /* elements of the inner axis that lies in lanes, or 0: rows do */
 } StageBuild;
+
+enum { STAGE_SHORT = 1024 }; /* inner elements of values that have buffers while rows are in lanes */
 
 /* The axes of the space of a row-wise value: all but the rows and those of one element. */
 int stage_space(const Node *node, int row, int *axes);
@@ -104,6 +107,8 @@ int stage_add_buffer(StageBuild *b, DType dtype, int64_t count, bool lasts);
 int stage_buffer_of(StageBuild *b, int32_t at);
 /* The sum of an accumulator. */
 int stage_add_sum(StageBuild *b, int32_t at, int buffer);
+/* Does anyone outside the stage read the member's value? */
+bool stage_is_output(const StageBuild *b, int32_t at);
 /* A step with copies of these arrays. */
 Status stage_add_step(StageBuild *b, const TileStep *step);
 /* C-order strides of a value's inner elements along `axes` of it. */
@@ -146,6 +151,19 @@ void stage_space_operand(const StageBuild *b, int32_t at, int k, StageOperand *o
 bool stage_space_whole(const StageBuild *b, const StageOperand *operand, const StageSpace *space);
 /* The strides of a reduction's result over the space of what it reduces. */
 void stage_space_reduced(const StageBuild *b, int32_t at, int64_t *strides);
+
+/* ---- lines (stage_line.c) ---- */
+/* The line of a stage that may have one, or 0. */
+int64_t stage_find_line(const StageBuild *b);
+static inline bool
+stage_is_line(const StageBuild *b, const StageSpace *space)
+{
+    return b->line > 0 && space->ndim == 1 && space->shape[0] == b->line;
+}
+/* Decides which values along it are computed again. */
+void stage_find_again_in_line(StageBuild *b);
+/* Must the block that is built keep a value along it for later ones? */
+bool stage_is_kept(const StageBuild *b, int32_t at);
 
 /* ---- blocks (stage_group.c) ---- */
 /* Decides which values are computed again wherever they are read. */

@@ -88,8 +88,8 @@ bytes_of(const Node *node)
     return node->size * dtype_size((DType)node->dtype);
 }
 
-static bool
-is_output(const StageBuild *b, int32_t at)
+bool
+stage_is_output(const StageBuild *b, int32_t at)
 {
     const PlanGraph *g = b->g;
     if (g->result[at]) {
@@ -145,7 +145,7 @@ add_results(StageBuild *b)
     Stage *stage = b->stage;
     for (int32_t i = 0; i < b->g->count; i++) {
         if (stage_is_member(b, i) && stage_role_is_row_wise(b->roles.role[i]) &&
-            is_output(b, i) && add_store(b, i) != STATUS_OK) {
+            stage_is_output(b, i) && add_store(b, i) != STATUS_OK) {
             return STATUS_ERROR;
         }
     }
@@ -177,6 +177,7 @@ find_cost(StageBuild *b)
     Stage *stage = b->stage;
     StageCost *cost = &stage->cost;
     cost->rows = b->roles.rows;
+    cost->line = b->line;
     for (int v = 0; v < stage->views.size; v++) {
         int64_t bytes = dtype_size(stage->tile_views.data[v].dtype);
         for (int d = 0; d < stage->views.data[v].ndim; d++) {
@@ -193,7 +194,7 @@ find_cost(StageBuild *b)
         if (stage_is_member(b, i) && b->roles.role[i] != ROLE_ALIAS) {
             cost->nodes++;
             cost->flops += node_flops(b->g->nodes[i]);
-            if (bytes > cost->largest_bytes && !is_output(b, i)) {
+            if (bytes > cost->largest_bytes && !stage_is_output(b, i)) {
                 cost->largest_bytes = bytes;
             }
         }
@@ -281,6 +282,7 @@ build(StageBuild *b)
     stage_axes_fini(&axes, b->g);
     if (status == STATUS_OK) {
         stage_find_spaces(b);
+        b->line = stage_find_line(b);
         stage_find_again(b);
         stage_find_pushed(b);
         status = stage_find_buffered(b);

@@ -5,7 +5,6 @@
 #include <string.h>
 
 enum {
-    AGAIN_ELEMENTS = 1024,   /* longer values are computed again, not buffered */
     LASTING_ELEMENTS = 64,   /* sums over rows up to this size are kept by lane */
     VALUES = 1 << 14         /* registers of values while inputs are still being found */
 };
@@ -57,9 +56,13 @@ void
 stage_find_again(StageBuild *b)
 {
     const PlanGraph *g = b->g;
+    if (b->line > 0) {
+        stage_find_again_in_line(b);
+        return;
+    }
     for (int32_t i = 0; i < g->count; i++) {
         if (stage_is_member(b, i) && b->roles.role[i] == ROLE_ELEMENTWISE &&
-            stage_block_volume(b, i) > AGAIN_ELEMENTS) {
+            stage_block_volume(b, i) > STAGE_SHORT) {
             b->again[i] = operands_allow_again(b, i);
         }
     }
@@ -141,7 +144,8 @@ operand_register(StageBuild *b, StageBlock *block, int32_t at, int k)
         }
     }
     memset(&ref, 0, sizeof ref);
-    if (operand.reading == READ_SHARED) {
+    const bool along = stage_is_line(b, &block->space) && operand.strides[0] != 0;
+    if (operand.reading == READ_SHARED || (operand.reading == READ_ROWS && along)) {
         ref.is_view = true;
         ref.at = stage_view(b, &operand, block->space.ndim, block->space.shape, true);
         if (ref.at < 0) {
@@ -231,6 +235,47 @@ reduce_into(StageBuild *b, StageBlock *block, int32_t at, int value, int buffer)
 }
 
 static Status
+add_fill(StageBuild *b, int32_t at, int buffer)
+{
+    const TileRef ref = {.at = buffer};
+    const TileStep fill = {
+        .kind = TILE_FILL, .op = (OpCode)b->g->nodes[at]->op, .nout = 1, .out = &ref};
+    return stage_add_step(b, &fill);
+}
+
+/* A sum of values along the line: over rows it is added to where it lies, over the line it is one
+ * element of a lane. */
+static Status
+add_line_sum(StageBuild *b, StageBlock *block, int32_t at, int value)
+{
+    const Node *node = b->g->nodes[at];
+    const DType dtype = (DType)node->dtype;
+    TileRef ref;
+    memset(&ref, 0, sizeof ref);
+    if (b->roles.role[at] == ROLE_ROW_SUM && node->size == b->line) {
+        ref.is_sum = true;
+        ref.at = stage_add_sum(b, at, -1);
+        ref.strides[0] = 1;
+        const int old = ref.at < 0 ? -1 : add_input(block, &ref);
+        const int in[2] = {old, value};
+        const int sum = old < 0 ? -1 : add_instruction(block, OP_add, dtype, dtype, 2, in);
+        return sum < 0 ? STATUS_ERROR : add_output(block, sum, &ref);
+    }
+    if (block->nsums == PROGRAM_MAX_SUMS) {
+        return too_large();
+    }
+    const bool lasts = b->roles.role[at] == ROLE_ROW_SUM;
+    ref.at = lasts ? stage_add_buffer(b, dtype, 1, true) : stage_buffer_of(b, at);
+    if (ref.at < 0 || (lasts ? stage_add_sum(b, at, ref.at) < 0
+                             : add_fill(b, at, ref.at) != STATUS_OK)) {
+        return STATUS_ERROR;
+    }
+    block->sums[block->nsums] = ref;
+    block->sum_registers[block->nsums++] = (uint16_t)value;
+    return STATUS_OK;
+}
+
+static Status
 add_reduction(StageBuild *b, StageBlock *block, int32_t at)
 {
     const Node *node = b->g->nodes[at];
@@ -238,11 +283,12 @@ add_reduction(StageBuild *b, StageBlock *block, int32_t at)
     if (value < 0) {
         return STATUS_ERROR;
     }
+    if (stage_is_line(b, &block->space)) {
+        return add_line_sum(b, block, at, value);
+    }
     if (b->roles.role[at] == ROLE_REDUCE) {
         const int buffer = stage_buffer_of(b, at);
-        const TileRef ref = {.at = buffer};
-        const TileStep fill = {.kind = TILE_FILL, .op = (OpCode)node->op, .nout = 1, .out = &ref};
-        return buffer < 0 || stage_add_step(b, &fill) != STATUS_OK
+        return buffer < 0 || add_fill(b, at, buffer) != STATUS_OK
                    ? STATUS_ERROR
                    : reduce_into(b, block, at, value, buffer);
     }
@@ -277,6 +323,9 @@ read_elsewhere(const StageBuild *b, int32_t at)
     const PlanGraph *g = b->g;
     if (b->again[at]) {
         return false;
+    }
+    if (stage_is_line(b, &b->space[at])) {
+        return stage_is_kept(b, at);
     }
     for (int32_t i = at + 1; i < g->count; i++) {
         for (int k = 0; k < plan_graph_nin(g, i); k++) {

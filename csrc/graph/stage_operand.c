@@ -106,7 +106,7 @@ stage_view(StageBuild *b, const StageOperand *operand, int naxes, const int64_t 
 int
 stage_add_buffer(StageBuild *b, DType dtype, int64_t count, bool lasts)
 {
-    const TileBuffer buffer = {dtype, lasts, count};
+    const TileBuffer buffer = {dtype, lasts, b->line > 0 && count == b->line, count};
     return vec_push(&b->stage->buffers, buffer) == STATUS_OK ? (int)b->stage->buffers.size - 1
                                                              : -1;
 }
@@ -209,7 +209,7 @@ Status
 stage_add_step(StageBuild *b, const TileStep *step)
 {
     TileStep s = *step;
-    const bool block = s.kind == TILE_BLOCK;
+    const bool block = s.kind == TILE_BLOCK || s.kind == TILE_LINE;
     Status status = STATUS_OK;
     s.in = copy_array(step->in, s.nin, sizeof(TileRef), &status);
     s.out = copy_array(step->out, s.nout, sizeof(TileRef), &status);

@@ -337,8 +337,8 @@ stage_sums_buffer(const StageBuild *b, int32_t at)
 {
     const Node *node = b->g->nodes[at];
     StageOperand operand;
-    if (b->roles.role[at] != ROLE_ROW_SUM || node->op != OP_sum || node->params[1] != 1 ||
-        (node->dtype != DT_f64 && node->dtype != DT_f32)) {
+    if (b->line > 0 || b->roles.role[at] != ROLE_ROW_SUM || node->op != OP_sum ||
+        node->params[1] != 1 || (node->dtype != DT_f64 && node->dtype != DT_f32)) {
         return false;
     }
     stage_space_operand(b, at, 0, &operand);

@@ -174,7 +174,7 @@ add_index(Unrolling *u, int64_t first, int64_t c, int64_t count)
 static Status
 add_step(StageBuild *b, const StageBlock *block)
 {
-    TileStep step = {.kind = TILE_BLOCK,
+    TileStep step = {.kind = stage_is_line(b, &block->space) ? TILE_LINE : TILE_BLOCK,
                      .ndim = block->space.ndim,
                      .nin = block->nin,
                      .nout = block->nout,
@@ -211,7 +211,7 @@ Status
 stage_add_block_steps(StageBuild *b, const StageBlock *block)
 {
     Unrolling u = {.block = block, .axis = block->space.ndim - 1};
-    if (!pays(block) || !find_moving(&u)) {
+    if (stage_is_line(b, &block->space) || !pays(block) || !find_moving(&u)) {
         return add_step(b, block);
     }
     const int64_t count = indices_of(&u), size = block->space.shape[u.axis];

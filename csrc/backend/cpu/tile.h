@@ -16,6 +16,7 @@ typedef struct TilePlan {
     int refs;          /* where its pointers begin in a thread's list of them */
     int64_t indices;   /* of the innermost axes together that one call may cover */
     bool uniforms_vary;
+    int64_t copies;    /* TILE_LINE: where operands are copied to, in the scratch */
     int64_t packed;    /* TILE_MAP, TILE_ROW_MAP: where in[1] lies once packed, in bytes */
     int64_t rows;      /* TILE_ROW_MAP, TILE_ROW_OUTER: where rows are copied to, in bytes */
     bool first, last;  /* of the steps that read those rows */
@@ -55,7 +56,8 @@ tile_space(const TileStep *step)
 
 ReduceOp tile_reduce_op(OpCode op);
 
-/* ---- a run: tile_run.c goes through chunks and tiles, tile_steps.c and tile_block.c do steps ---- */
+/* ---- a run: tile_run.c goes through chunks and tiles, tile_steps.c and tile_block.c and
+ * tile_line.c do steps ---- */
 typedef struct TileSweep {
     const TileCode *code;
     const TileMemory *views;
@@ -117,6 +119,10 @@ void tile_load(const Tile *t, const TileStep *step);
 void tile_store(const Tile *t, const TileStep *step);
 void tile_fill(const Tile *t, int buffer, OpCode op);
 bool tile_block(const Tile *t, const TileStep *step, const TilePlan *plan);
+/* Compile the block of a line; the scratch that it needs. */
+Status tile_prepare_line(const TileProgram *p, const TileStep *step, TilePlan *plan,
+                         int64_t *scratch_bytes);
+bool tile_line(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_contract(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_row_map(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_row_outer(const Tile *t, const TileStep *step, const TilePlan *plan);

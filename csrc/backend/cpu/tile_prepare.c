@@ -14,13 +14,16 @@ enum {
     TILE_BYTES = 768 * 1024,       /* of buffers, where the lanes can be chosen */
     TILE_BYTES_MAX = 1536 * 1024,  /* below which blocks keep GOOD_LANES */
     GOOD_LANES = 64,               /* machine code pays from here on */
+    LINE_BYTES = 384 * 1024,       /* of buffers, where rows are walked along */
+    LINES_MOST = 64,
+    LINES_LEAST = 8,
     ROW_TILE_BYTES = 64 * 1024,    /* of rows that are read twice where they lie */
     SUMS_BYTES = 2 * 1024 * 1024,
     CHUNKS = 64,
     LARGE_SUMS = 32 * 1024,        /* bytes: merging them costs as much as many rows */
     CHUNKS_OF_LARGE = 16,
     TILE_WORK = 1 << 26,           /* elements of all steps between two looks for Ctrl-C */
-    LANE_UNIT = 2,                 /* bytes; times the fewest lanes it aligns buffers */
+    LANE_UNIT = 2,                 /* bytes; times the fewest lanes it aligns buffers to 16 bytes */
     ALONE_WORK = 1 << 15           /* elements of all steps that one thread had better do */
 };
 
@@ -66,9 +69,12 @@ find_lives(const TileProgram *p, Life *lives)
         const TileStep *step = &p->steps[s];
         for (int i = 0; i < step->nin + step->nout; i++) {
             const TileRef *ref = i < step->nin ? &step->in[i] : &step->out[i - step->nin];
-            if (!ref->is_view) {
+            if (!ref->is_view && !ref->is_sum) {
                 note_use(&lives[ref->at], s);
             }
+        }
+        for (int k = 0; step->kind == TILE_LINE && k < step->nsums; k++) {
+            note_use(&lives[step->block_sums[k].at], s);
         }
     }
 }
@@ -221,12 +227,23 @@ work_of(const TileProgram *p)
     int64_t work = 0;
     for (int s = 0; s < p->nsteps; s++) {
         const TileStep *step = &p->steps[s];
-        const int64_t depth = step->kind == TILE_BLOCK ? step->ninstructions
-                              : step->ni > 0           ? step->ni * (step->nj > 0 ? step->nj : 1)
-                                                       : 1;
+        const int64_t depth = step->ninstructions > 0 ? step->ninstructions
+                              : step->ni > 0          ? step->ni * (step->nj > 0 ? step->nj : 1)
+                                                      : 1;
         work += tile_space(step) * depth;
     }
     return work * p->rows;
+}
+
+static bool
+has_lines(const TileProgram *p)
+{
+    for (int s = 0; s < p->nsteps; s++) {
+        if (p->steps[s].kind == TILE_LINE) {
+            return true;
+        }
+    }
+    return false;
 }
 
 static void
@@ -234,6 +251,15 @@ choose_lanes(TileCode *code, int64_t lane_bytes)
 {
     const TileProgram *p = code->program;
     const int64_t direct = row_bytes(p);
+    if (has_lines(p)) {
+        code->lanes = LINES_MOST;
+        while (code->lanes > LINES_LEAST &&
+               (code->lanes * lane_bytes > LINE_BYTES || code->lanes / 2 >= p->rows)) {
+            code->lanes /= 2;
+        }
+        code->tile_bytes = tile_round(lane_bytes * code->lanes, 64);
+        return;
+    }
     code->lanes = TILE_MAX_LANES;
     while (code->lanes > TILE_UNIT &&
            (code->lanes * lane_bytes > (code->lanes > GOOD_LANES ? TILE_BYTES : TILE_BYTES_MAX) ||
@@ -390,6 +416,15 @@ prepare_steps(TileCode *code)
         TilePlan *plan = &code->plans[s];
         if (step->kind == TILE_BLOCK && prepare_block(code, step, plan) != STATUS_OK) {
             return STATUS_ERROR;
+        }
+        if (step->kind == TILE_LINE) {
+            int64_t bytes;
+            if (tile_prepare_line(p, step, plan, &bytes) != STATUS_OK) {
+                return STATUS_ERROR;
+            }
+            code->scratch_bytes = bytes > code->scratch_bytes ? bytes : code->scratch_bytes;
+            plan->refs = code->npointers;
+            code->npointers += step->nin + step->nout;
         }
         if (step->kind == TILE_MAP || step->kind == TILE_ROW_MAP) {
             plan->packed = code->packed_bytes;

@@ -35,6 +35,11 @@ run_tile(const Tile *t)
                 return false;
             }
             break;
+        case TILE_LINE:
+            if (!tile_line(t, step, plan)) {
+                return false;
+            }
+            break;
         case TILE_MAP:
         case TILE_OUTER:
             tile_contract(t, step, plan);
