@@ -54,6 +54,14 @@ tile_space(const TileStep *step)
     return n;
 }
 
+/* Elements from one packed row of a shared side to the next: whole vectors where rows are read
+ * where they lie. */
+static inline int64_t
+tile_packed_step(const TileStep *step, DType dtype)
+{
+    return step->kind == TILE_ROW_MAP ? tile_round(step->nj, 64 / dtype_size(dtype)) : step->nj;
+}
+
 ReduceOp tile_reduce_op(OpCode op);
 
 /* ---- a run: tile_run.c goes through chunks and tiles, tile_steps.c and tile_block.c and
@@ -129,7 +137,7 @@ void tile_row_outer(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_sum_rows(const Tile *t, const TileStep *step);
 void tile_gather(const Tile *t, const TileStep *step);
 void tile_scatter(const Tile *t, const TileStep *step);
-/* The shared side of a map as [..][i][j]. */
+/* The shared side of a map as [..][i][j], rows padded by zeros. */
 void tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan);
 
 #endif

@@ -428,8 +428,9 @@ prepare_steps(TileCode *code)
         }
         if (step->kind == TILE_MAP || step->kind == TILE_ROW_MAP) {
             plan->packed = code->packed_bytes;
-            code->packed_bytes += tile_round(tile_space(step) * step->ni * step->nj *
-                                                 dtype_size(p->views[step->in[1].at].dtype),
+            const DType dtype = p->views[step->in[1].at].dtype;
+            code->packed_bytes += tile_round(tile_space(step) * step->ni *
+                                                 tile_packed_step(step, dtype) * dtype_size(dtype),
                                              64);
         }
         if (row_view(step) >= 0) {

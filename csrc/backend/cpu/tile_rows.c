@@ -40,9 +40,10 @@ tile_row_map(const Tile *t, const TileStep *step, const TilePlan *plan)
 {
     const TileRef *out = &step->out[0];
     const TileRows rows = rows_of(t, step->in[0].at, step->nj, plan);
-    cpu_tile_row_kernels(t->program->buffers[out->at].dtype)
-        ->map(tile_buffer(t, out), out->strides[step->ndim] * t->code->lanes,
-              t->sweep->packed + plan->packed, step->ni, &rows);
+    const DType dtype = t->program->buffers[out->at].dtype;
+    cpu_tile_row_kernels(dtype)->map(
+        tile_buffer(t, out), out->strides[step->ndim] * t->code->lanes,
+        t->sweep->packed + plan->packed, tile_packed_step(step, dtype), step->ni, &rows);
 }
 
 void

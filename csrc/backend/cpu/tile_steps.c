@@ -213,13 +213,14 @@ tile_sum_rows(const Tile *t, const TileStep *step)
     } while (tile_next_index(step->ndim, step->shape, index));
 }
 
-/* The shared side of a map as [..][i][j]. */
+/* The shared side of a map as [..][i][j], rows padded by zeros. */
 void
 tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan)
 {
     const TileView *view = &sweep->code->program->views[step->in[1].at];
     const TileMemory *memory = &sweep->views[step->in[1].at];
     const int64_t size = dtype_size(view->dtype);
+    const int64_t padding = (tile_packed_step(step, view->dtype) - step->nj) * size;
     int64_t index[TILE_NDIM] = {0};
     char *to = sweep->packed + plan->packed;
     do {
@@ -229,6 +230,8 @@ tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan)
                 memcpy(to, from + i * memory->strides[step->ndim] +
                                j * memory->strides[step->ndim + 1], (size_t)size);
             }
+            memset(to, 0, (size_t)padding);
+            to += padding;
         }
     } while (tile_next_index(step->ndim, step->shape, index));
 }

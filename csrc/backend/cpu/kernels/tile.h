@@ -38,8 +38,10 @@ typedef struct TileRows {
 } TileRows;
 
 typedef struct TileRowKernels {
-    /* out[i][r] = sum_j a[i * nj + j] x[r][j] */
-    void (*map)(void *out, int64_t out_step, const void *a, int64_t ni, const TileRows *rows);
+    /* out[i][r] = sum_j a[i * a_step + j] x[r][j]; rows of a are zeros up to a multiple of
+     * 64 bytes, where the next one begins */
+    void (*map)(void *out, int64_t out_step, const void *a, int64_t a_step, int64_t ni,
+                const TileRows *rows);
     /* sum[i * i_step + j * j_step] += sum_r p[i][r] x[r][j]; fetches half of the rows ahead */
     void (*outer)(void *sum, int64_t i_step, int64_t j_step, const void *p, int64_t p_step,
                   int64_t ni, const TileRows *rows);

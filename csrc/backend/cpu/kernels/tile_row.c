@@ -6,12 +6,7 @@
 #include "backend/cpu/kernels/tile.h"
 #include "backend/cpu/kernels/tile_vector.h"
 
-/* vectors of a row that are multiplied at a time, as registers allow */
-#if defined(__AVX512F__)
-enum { MAP_V = 4, OUTER_V = 8 };
-#else
-enum { MAP_V = 2, OUTER_V = 2 };
-#endif
+enum { MOST = 4 }; /* vectors of a row that are multiplied at a time */
 
 enum { NEAR_BYTES = 16 * 1024 }; /* of rows that are read several times */
 
@@ -51,137 +46,106 @@ load_tail(const char *p, const Tail *tail)
     return v;
 }
 
+INLINE Vec
+load_part(const char *p, bool whole, const Tail *tail)
+{
+    return whole ? load_unaligned(p) : load_tail(p, tail);
+}
+
+/* Calls f(vectors, tail, ...) for the next part of `left` elements of a row. */
+#define EACH_PART(f, left, tail, ...)                                                              \
+    switch ((left) / VL * 2 + ((left) % VL != 0)) {                                                \
+    case 1: f(0, tail, __VA_ARGS__); break;                                                        \
+    case 2: f(1, NULL, __VA_ARGS__); break;                                                        \
+    case 3: f(1, tail, __VA_ARGS__); break;                                                        \
+    case 4: f(2, NULL, __VA_ARGS__); break;                                                        \
+    case 5: f(2, tail, __VA_ARGS__); break;                                                        \
+    case 6: f(3, NULL, __VA_ARGS__); break;                                                        \
+    case 7: f(3, tail, __VA_ARGS__); break;                                                        \
+    default: f(MOST, NULL, __VA_ARGS__);                                                           \
+    }
+
 /* ---- rows times vectors ---- */
 
-/* sums[k] += the products of `vectors` vectors of row k. The compiler must not know `count`: it
- * would take the rows side by side. */
+/* sums[k] += the products of `vectors` vectors of row k, and of the tail; the first part begins
+ * with zero. The compiler must not know `count`: it would take the rows side by side. */
 INLINE void
-map_vectors(const int vectors, Vec *sums, const E *a, const char *x, int64_t row_stride, int count)
+map_part(const int vectors, const Tail *tail, Vec *sums, bool first, const E *a, const char *x,
+         int64_t row_stride, int count)
 {
-    Vec w[MAP_V];
-    for (int v = 0; v < vectors; v++) {
-        w[v] = load_unaligned(a + v * VL);
+    const int parts = vectors + (tail ? 1 : 0);
+    Vec w[MOST + 1];
+    for (int v = 0; v < parts; v++) {
+        w[v] = load(a + v * VL);
     }
     for (int k = 0; k < count; k++) {
-        Vec sum = sums[k];
-        for (int v = 0; v < vectors; v++) {
-            sum += load_unaligned(x + k * row_stride + v * 64) * w[v];
+        const char *row = x + k * row_stride;
+        Vec sum = first ? (Vec){0} : sums[k];
+        for (int v = 0; v < parts; v++) {
+            sum += load_part(row + v * 64, v < vectors, tail) * w[v];
         }
         sums[k] = sum;
     }
 }
 
-/* The products of `count` rows with one vector. */
-INLINE Vec
-map_rows(const E *a, const TileRows *t, const char *x, int count, const Tail *tail)
-{
-    Vec sums[VL];
-    for (int k = 0; k < VL; k++) {
-        sums[k] = (Vec){0};
-    }
-    int64_t j = 0;
-    for (; j + MAP_V * VL <= t->nj; j += MAP_V * VL) {
-        map_vectors(MAP_V, sums, a + j, x + j * (int64_t)sizeof(E), t->row_stride, count);
-    }
-    for (; j + VL <= t->nj; j += VL) {
-        map_vectors(1, sums, a + j, x + j * (int64_t)sizeof(E), t->row_stride, count);
-    }
-    if (j < t->nj) {
-        Vec w = {0};
-        for (int k = 0; k < tail->count; k++) {
-            w[k] = a[j + k];
-        }
-        for (int k = 0; k < count; k++) {
-            sums[k] += load_tail(x + k * t->row_stride + j * (int64_t)sizeof(E), tail) * w;
-        }
-    }
-    return fold_lanes(sums);
-}
-
 static void
-row_map(void *out, int64_t out_step, const void *a, int64_t ni, const TileRows *t)
+row_map(void *out, int64_t out_step, const void *a, int64_t a_step, int64_t ni,
+        const TileRows *t)
 {
     const Tail tail = tail_of(t);
     for (int64_t r = 0; r < t->n; r += VL) {
-        const char *x = t->x + r * t->row_stride;
+        const int count = t->n - r < VL ? (int)(t->n - r) : VL;
         for (int64_t i = 0; i < ni; i++) {
-            const E *const w = (const E *)a + i * t->nj;
-            Vec *const to = (Vec *)((E *)out + i * out_step + r);
-            *to = map_rows(w, t, x, t->n - r < VL ? (int)(t->n - r) : VL, &tail);
+            Vec sums[VL];
+            for (int64_t j = 0; j < t->nj; j += MOST * VL) {
+                const E *const w = (const E *)a + i * a_step + j;
+                const char *const x = t->x + r * t->row_stride + j * (int64_t)sizeof(E);
+                EACH_PART(map_part, t->nj - j, &tail, sums, j == 0, w, x, t->row_stride, count)
+            }
+            for (int k = count; k < VL; k++) {
+                sums[k] = (Vec){0};
+            }
+            *(Vec *)((E *)out + i * out_step + r) = fold_lanes(sums);
         }
     }
 }
 
 /* ---- vectors times rows ---- */
 
-/* sum[j * j_step] += sum_r p[r] x[r][j] for `vectors` vectors of j, or for the tail. */
+/* sum[j * j_step] += sum_r p[r] x[r][j] for `vectors` vectors of j, and for the tail. */
 INLINE void
-outer_vectors(const int vectors, const Tail *tail, E *sum, int64_t j_step, const E *p,
-              const char *x, int64_t row_stride, int64_t n, int64_t ahead)
+outer_part(const int vectors, const Tail *tail, E *sum, int64_t j_step, const E *p, const char *x,
+           int64_t row_stride, int64_t n, int64_t ahead)
 {
-    Vec sums[2][OUTER_V];
-    for (int v = 0; v < vectors; v++) {
+    const int parts = vectors + (tail ? 1 : 0);
+    Vec sums[2][MOST + 1];
+    for (int v = 0; v < parts; v++) {
         sums[0][v] = sums[1][v] = (Vec){0};
     }
     const int64_t even = n - n % 2;
     for (int64_t r = 0; r < even; r += 2) {
         const char *const first = x + r * row_stride, *const second = first + row_stride;
-        for (int v = 0; v < vectors; v++) {
-            sums[0][v] += (tail ? load_tail(first, tail) : load_unaligned(first + v * 64)) * p[r];
-            sums[1][v] +=
-                (tail ? load_tail(second, tail) : load_unaligned(second + v * 64)) * p[r + 1];
+        for (int v = 0; v < parts; v++) {
+            sums[0][v] += load_part(first + v * 64, v < vectors, tail) * p[r];
+            sums[1][v] += load_part(second + v * 64, v < vectors, tail) * p[r + 1];
         }
-        for (int v = 0; v < vectors && ahead != 0; v++) {
+        for (int v = 0; v < parts && ahead != 0; v++) {
             __builtin_prefetch(first + ahead + v * 64, 0, 2);
         }
     }
-    for (int v = 0; v < vectors; v++) {
+    for (int v = 0; v < parts; v++) {
         if (even < n) {
-            const char *const last = x + even * row_stride;
-            sums[0][v] += (tail ? load_tail(last, tail) : load_unaligned(last + v * 64)) * p[even];
+            const char *const last = x + even * row_stride + v * 64;
+            sums[0][v] += load_part(last, v < vectors, tail) * p[even];
         }
         const Vec total = sums[0][v] + sums[1][v];
-        for (int k = 0; k < (tail ? tail->count : VL); k++) {
+        for (int k = 0; k < (v < vectors ? VL : tail->count); k++) {
             sum[(v * VL + k) * j_step] += total[k];
         }
     }
 }
 
-/* One vector times rows that stay in the first cache. */
-INLINE void
-outer_rows(E *sum, int64_t j_step, const E *p, const TileRows *t, const char *x, int64_t n,
-           const Tail *tail, int64_t ahead)
-{
-    for (int64_t j = 0; j < t->nj;) {
-        const char *const at = x + j * (int64_t)sizeof(E);
-        E *const to = sum + j * j_step;
-        switch ((t->nj - j) / VL) {
-        case 0:
-            outer_vectors(1, tail, to, j_step, p, at, t->row_stride, n, ahead);
-            j = t->nj;
-            break;
-#define CASE(k)                                                                                    \
-    case k:                                                                                        \
-        outer_vectors(k, NULL, to, j_step, p, at, t->row_stride, n, ahead);                        \
-        j += k * VL;                                                                               \
-        break;
-            CASE(1)
-#if defined(__AVX512F__)
-            CASE(2)
-            CASE(3)
-            CASE(4)
-            CASE(5)
-            CASE(6)
-            CASE(7)
-#endif
-#undef CASE
-        default:
-            outer_vectors(OUTER_V, NULL, to, j_step, p, at, t->row_stride, n, ahead);
-            j += OUTER_V * VL;
-        }
-    }
-}
-
+/* Rows are taken some at a time, so that they stay in the first cache. */
 static void
 row_outer(void *sum, int64_t i_step, int64_t j_step, const void *p, int64_t p_step, int64_t ni,
           const TileRows *t)
@@ -192,8 +156,13 @@ row_outer(void *sum, int64_t i_step, int64_t j_step, const void *p, int64_t p_st
     for (int64_t r = 0; r < t->n; r += rows) {
         const int64_t n = t->n - r < rows ? t->n - r : rows;
         for (int64_t i = 0; i < ni; i++) {
-            outer_rows((E *)sum + i * i_step, j_step, (const E *)p + i * p_step + r, t,
-                       t->x + r * t->row_stride, n, &tail, i == 0 ? t->ahead : 0);
+            const E *const weights = (const E *)p + i * p_step + r;
+            for (int64_t j = 0; j < t->nj; j += MOST * VL) {
+                E *const to = (E *)sum + i * i_step + j * j_step;
+                const char *const x = t->x + r * t->row_stride + j * (int64_t)sizeof(E);
+                EACH_PART(outer_part, t->nj - j, &tail, to, j_step, weights, x, t->row_stride, n,
+                          i == 0 ? t->ahead : 0)
+            }
         }
     }
 }
