@@ -24,6 +24,7 @@ enum {
     CHUNKS_OF_LARGE = 16,
     TILE_WORK = 1 << 26,           /* elements of all steps between two looks for Ctrl-C */
     LANE_UNIT = 2,                 /* bytes; times the fewest lanes it aligns buffers to 16 bytes */
+    RUNS = 8,                      /* of a stage, at least, over which its machine code pays */
     ALONE_WORK = 1 << 15           /* elements of all steps that one thread had better do */
 };
 
@@ -371,7 +372,7 @@ prepare_block(TileCode *code, const TileStep *step, TilePlan *plan)
                                 .nsum = step->nsums,
                                 .sum_registers = step->sum_registers,
                                 .lanes = code->lanes * plan->indices,
-                                .elements = p->rows * tile_space(step),
+                                .elements = RUNS * p->rows * tile_space(step),
                                 .in_place = is_in_place(code, step)};
         plan->block = block_compile(&spec);
     }
