@@ -577,6 +577,30 @@ def test_infinite_factor_of_rows_not_selected_is_guarded():
 # ---- cost ----
 
 
+def test_numbers_leave_sums_through_changes_of_shape():
+    x, w = np.linspace(-1.0, 1.0, 120).reshape(40, 3), np.linspace(0.1, 1.0, 18)
+    w, shift = w.reshape(3, 6), np.linspace(0.0, 1.0, 6)
+
+    def f():
+        def distance(shift):
+            y = pa.reshape(pa.asarray(x) @ w - shift, (40, 2, 3))
+            return pa.sum(pa.exp(-pa.sum(y * y, axis=2)))
+
+        return pa.grad(distance)(pa.asarray(shift) * S)
+
+    text, (value,), _ = simplified(f, rounding="fast")
+    y = (x @ w - shift * float(S)).reshape(40, 2, 3)
+    weight = np.exp(-np.sum(y * y, axis=2, keepdims=True))
+    np.testing.assert_allclose(
+        value, 2 * np.sum(weight * y, axis=0).ravel(), rtol=1e-12
+    )
+    many = Counter(operations(text, "(40, 2, 3)")) + Counter(
+        operations(text, "(40, 6)")
+    )
+    assert set(many) == {"matmul", "subtract", "multiply"}, text
+    assert many["multiply"] == 2, text
+
+
 def test_long_traces_take_little_time():
     import time
 

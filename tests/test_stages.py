@@ -375,7 +375,7 @@ def test_single_precision(make):
     both(f, args, dtype=np.float32)
 
 
-# ---- how the data lie ----
+# ---- gradients through weighted affine maps, by moments ----
 
 
 def layouts(x):
@@ -392,6 +392,79 @@ def layouts(x):
         "unaligned": packed["x"],
         "read-only": np.frombuffer(x.tobytes()).reshape(x.shape),
     }
+
+
+AFFINE = {
+    "minus": lambda product, shift: product - shift,
+    "plus": lambda product, shift: shift + product,
+    "turned": lambda product, shift: shift - product,
+    "linear": lambda product, shift: product + 0 * pa.sum(shift),
+    "alone": lambda product, shift: product,
+}
+
+
+def distances(x, k, affine="minus"):
+    """Weights of exp(-distance) over k affine maps of the rows to as many dimensions."""
+    n, d = x.shape
+
+    def f(turned, shift, scale):
+        y = pa.reshape(AFFINE[affine](x @ turned.T, shift), (n, k, d))
+        return pa.sum(pa.exp(-scale * pa.sum(y * y, axis=2))) + 0 * pa.sum(shift)
+
+    r = rng(d)
+    return f, [r.standard_normal((k * d, d)) / d, r.standard_normal(k * d), 0.3]
+
+
+@pytest.mark.parametrize("affine", AFFINE)
+@pytest.mark.parametrize("n,d,k", [(1000, 7, 3), (1003, 16, 2), (2001, 9, 1)])
+def test_moments(n, d, k, affine):
+    both(*distances(rng(n).standard_normal((n, d)), k, affine))
+
+
+@pytest.mark.parametrize("layout", layouts(np.zeros((1, 1))))
+def test_moments_of_any_layout(layout):
+    both(*distances(layouts(rng(1).standard_normal((1234, 11)))[layout], 3))
+
+
+def test_moments_of_rows_that_are_computed():
+    x = rng(1).standard_normal((1500, 8))
+
+    def f(turned, shift, scale):
+        z = pa.tanh(x * scale)
+        y = pa.reshape(z @ turned.T - shift, (1500, 3, 8))
+        return pa.sum(pa.sqrt(1 + pa.sum(y * y, axis=2)))
+
+    r = rng(2)
+    both(f, [r.standard_normal((24, 8)), r.standard_normal(24), r.standard_normal(8)])
+
+
+def test_values_that_are_read_again_are_kept():
+    x = rng(1).standard_normal((1500, 8))
+
+    def f(turned, shift):
+        y = pa.reshape(x @ turned.T - shift, (1500, 3, 8))
+        weight = pa.exp(-pa.sum(y * y, axis=2, keepdims=True))
+        return pa.sum(weight * pa.sin(y))
+
+    both(f, [rng(2).standard_normal((24, 8)) / 3, rng(3).standard_normal(24)])
+
+
+@pytest.mark.parametrize("replayed", [False, True])
+def test_moments_that_overflow_are_not_used(replayed):
+    x = rng(1).standard_normal((1000, 8))
+    x[17] = 1e200  # its weight is exp(-inf), so it adds nothing
+    f, args = distances(x, 3)
+    call = pa.value_and_grad(f, argnums=(0, 1, 2))
+    _, expected = nodes(lambda: call(*args))
+    assert all(np.isfinite(g).all() for g in expected[:2])
+    call = pa.jit(call) if replayed else call
+    for _ in range(2):
+        _, grads = call(*[pa.asarray(a) for a in args])
+        for got, want in zip(grads[:2], expected[:2], strict=True):
+            np.testing.assert_allclose(np.asarray(got), want, rtol=1e-11, atol=1e-11)
+
+
+# ---- how the data lie ----
 
 
 @pytest.mark.parametrize("layout", layouts(np.zeros((1, 1))))
@@ -531,7 +604,7 @@ def test_pairs_are_never_stored(make):
     assert peak_of(lambda: call(*args)) < 4_000_000 + 2_000_000 * pa.get_num_threads()
 
 
-@pytest.mark.parametrize("make", [logistic, mixture, kernel_logsumexp])
+@pytest.mark.parametrize("make", [logistic, mixture, precisions, kernel_logsumexp])
 def test_failing_allocations(make):
     f, args = make(300)
     args = [np.asarray(a) for a in args]

@@ -70,6 +70,8 @@ typedef enum TileKind {
     TILE_ROW_MAP, /* TILE_MAP, in[0] a row-wise view that is read where it lies */
     TILE_ROW_OUTER, /* TILE_OUTER, in[1] likewise */
     TILE_SUM,     /* sum[.., j] += sum over rows of in[0][.., j] */
+    TILE_MOMENTS, /* sum[f, k] += sum over rows of in[0][k] z[j] z[l], f = j (j + 1) / 2 + l, for
+                   * l <= j, where z is in[1] with 1 after it; float64 */
     TILE_SCATTER, /* sum[index, e] += in[1][e], index = row-wise view in[0] */
     TILE_STORE    /* row-wise output `to` = in[0] */
 } TileKind;
@@ -79,7 +81,7 @@ typedef struct TileStep {
     OpCode op;                /* TILE_FILL */
     int ndim;                 /* the space; contractions: the axes but i and j */
     int64_t shape[TILE_NDIM];
-    int64_t ni, nj;           /* contractions: their refs have strides for i and j at `ndim`
+    int64_t ni, nj;           /* moments: of x, of k; contractions: their refs have strides for i and j at `ndim`
                                * (shared in[1]: i at ndim, j at ndim + 1); indexed: ni rows */
     int to;                   /* TILE_OUTER, TILE_SUM, TILE_SCATTER: the sum; TILE_STORE: the output */
     int nin, nout;
@@ -127,6 +129,19 @@ TileCost backend_cpu_tile_cost(const TileCode *code);
 /* views[nviews], and where the results go: outs[nouts], sums[nsums], C-contiguous. */
 Status backend_cpu_tile_run(const TileCode *code, const TileMemory *views, char *const *outs,
                             char *const *sums);
+/* What TILE_MOMENTS has summed makes sums over rows of w[k] y[k, i], y = rows[k, i] . z, and of
+ * their products with x. */
+typedef struct TileMoments {
+    int64_t nx, nk, ni;
+    const double *sums;
+    const double *rows;               /* [k][i][nx + 1] */
+    double *product;                  /* by (k, i) and x, NULL: not wanted */
+    int64_t row_stride, x_stride;     /* of it, elements */
+    double *sum;                      /* by (k, i), or NULL */
+} TileMoments;
+
+/* *finite: are all results? */
+Status backend_cpu_tile_moments(const TileMoments *moments, bool *finite);
 /* Bytes that buffers of this many inner elements of 8 bytes may have, at the fewest lanes. */
 bool backend_cpu_tile_fits(int64_t inner);
 

@@ -504,7 +504,7 @@ builder_fini(Builder *b)
 
 Plan *
 plan_build(const PlanKey *key, Node *const *targets, int64_t count, Node *const *guards,
-           int64_t nguards)
+           int64_t nguards, bool careful)
 {
     PlanGraph g;
     Builder b = {.g = &g, .plan = mem_new_zeroed(sizeof(Plan))};
@@ -513,6 +513,7 @@ plan_build(const PlanKey *key, Node *const *targets, int64_t count, Node *const 
     }
     b.plan->refcount = 1;
     Status status = plan_graph_init(&g, targets, count, guards, nguards);
+    g.careful = careful;
     if (status == STATUS_OK) {
         status = builder_init(&b, key);
     }
@@ -525,6 +526,7 @@ plan_build(const PlanKey *key, Node *const *targets, int64_t count, Node *const 
     if (status == STATUS_OK) {
         status = builder_results(&b, targets, count, guards, nguards);
     }
+    b.plan->watched = b.plan->watched || b.plan->nguards > 0;
     if (status == STATUS_OK) {
         status = builder_hand_over(&b);
     }

@@ -210,7 +210,7 @@ make_plan(const Question *q, bool careful)
     if (targets != NULL && q->targets(q, targets) == STATUS_OK) {
         Node **simple = targets + q->count;
         if (simplify(targets, q->count, options, simple, &guards) == STATUS_OK) {
-            plan = plan_build(&q->key, simple, q->count, guards.data, guards.size);
+            plan = plan_build(&q->key, simple, q->count, guards.data, guards.size, careful);
         }
     }
     vec_fini(&guards);
@@ -335,10 +335,10 @@ plan_for_good(Node *const *targets, int64_t count, PlanKey *key, Plan **plan)
     *plan = NULL;
     if (open_question(&q, count, &status)) {
         *plan = plan_for(&q);
-        if (*plan != NULL && (*plan)->nguards > 0 && (*plan)->careful == NULL) {
+        if (*plan != NULL && (*plan)->watched && (*plan)->careful == NULL) {
             (*plan)->careful = make_plan(&q, true);
         }
-        const bool made = *plan != NULL && ((*plan)->nguards == 0 || (*plan)->careful != NULL);
+        const bool made = *plan != NULL && (!(*plan)->watched || (*plan)->careful != NULL);
         status = made ? STATUS_OK : STATUS_ERROR;
     }
     if (status != STATUS_OK) {

@@ -11,6 +11,7 @@ typedef struct PlanGraph {
     int32_t *inputs; /* places in `nodes`; none for leaves */
     int32_t *readers; /* inputs that are this place (x * x counts twice), + 1 for a result */
     bool *leaf;      /* given to the plan: constants, arguments, nodes that had their value */
+    bool careful;    /* no rewrite that a run would have to check */
     bool *result;    /* must be in memory when the plan has run */
     int64_t ninputs, capacity; /* of `inputs` and `nodes`, as allocated */
 } PlanGraph;

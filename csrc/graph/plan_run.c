@@ -23,6 +23,7 @@ typedef struct PlanRun {
     char **operands;  /* of the step that runs */
     char *block;      /* small temporaries */
     size_t bytes;
+    bool doubtful;    /* a step asks for the careful plan */
 } PlanRun;
 
 static char *
@@ -45,7 +46,7 @@ operand(const PlanRun *run, int32_t value)
 }
 
 static Status
-run_program(const PlanRun *run, const PlanStep *step)
+run_program(PlanRun *run, const PlanStep *step)
 {
     char **at = run->operands;
     for (int i = 0; i < step->nin; i++) {
@@ -56,7 +57,10 @@ run_program(const PlanRun *run, const PlanStep *step)
         out[i] = address(run, step->out[i]);
     }
     if (step->kind == STEP_STAGE) {
-        return stage_run(step->stage, at, out);
+        bool holds;
+        const Status status = stage_run(step->stage, at, out, &holds);
+        run->doubtful = run->doubtful || !holds;
+        return status;
     }
     return device_cpu()->run_prepared(device_cpu(), step->prepared, at, out, out + step->nplain);
 }
@@ -89,7 +93,7 @@ run_element(const PlanRun *run, const PlanStep *step)
 }
 
 static Status
-run_kind(const PlanRun *run, const PlanStep *step)
+run_kind(PlanRun *run, const PlanStep *step)
 {
     switch ((StepKind)step->kind) {
     case STEP_PROGRAM:
@@ -105,7 +109,7 @@ run_kind(const PlanRun *run, const PlanStep *step)
 }
 
 static Status
-run_profiled(const PlanRun *run, const PlanStep *step)
+run_profiled(PlanRun *run, const PlanStep *step)
 {
     StepDescription d;
     char label[128];
@@ -259,7 +263,7 @@ plan_run(const Plan *plan, const PlanGiven *given, Array **out, bool *guarded)
             host_hooks.lock(token);
         }
     }
-    *guarded = status == STATUS_OK && !guards_hold(&run);
+    *guarded = status == STATUS_OK && (run.doubtful || !guards_hold(&run));
     run_close(&run);
     profile_add(PROFILE_PLAN, "plan", begin, 0, 0);
     if (status != STATUS_OK || *guarded) {

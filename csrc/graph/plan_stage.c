@@ -22,6 +22,7 @@ builder_stages(Builder *b)
     for (int32_t s = 0; s < b->nstages; s++) {
         b->stages[s] = stage_compile(b->g, b->stage_of, s);
         if (b->stages[s] != NULL) {
+            b->plan->watched = b->plan->watched || stage_may_fail_to_hold(b->stages[s]);
             continue;
         }
         if (err_kind() != ERR_RUNTIME) {

@@ -78,8 +78,9 @@ struct Plan {
     int64_t bytes;          /* of memory that it takes, about */
     int32_t most_operands;  /* of any step */
     int64_t small_bytes;    /* block of small temporaries */
+    bool watched;           /* guards, or steps, may ask for the careful plan */
     int64_t bytes_touched;  /* decides whether to release the interpreter lock */
-    Plan *careful;          /* without the rewrites that the guards watch; NULL until needed */
+    Plan *careful;          /* without the rewrites that are watched; NULL until needed */
     Plan *next_in_bucket;
     Plan *newer, *older;    /* by last use */
     VEC(void *) blocks;     /* what all pointers above point into */
@@ -96,9 +97,10 @@ Status plan_graph_init(PlanGraph *g, Node *const *targets, int64_t count, Node *
                        int64_t nguards);
 void plan_graph_fini(PlanGraph *g);
 
-/* A plan whose results are `targets` (NULL: none), from nodes with the key's leaves. */
+/* A plan whose results are `targets` (NULL: none), from nodes with the key's leaves. careful:
+ * without rewrites of its own that a run has to check. */
 Plan *plan_build(const PlanKey *key, Node *const *targets, int64_t count, Node *const *guards,
-                 int64_t nguards);
+                 int64_t nguards, bool careful);
 
 /* What a plan is run on: the values of the key's nodes, or arrays in their places. */
 typedef struct PlanGiven {

@@ -351,17 +351,69 @@ factor_where(Simplifier *s, Node *x, uint64_t axes, int depth)
     return whole(x, axes);
 }
 
-/* The elements in another order, all axes being reduced: the same factors. */
+/* Elements from one index along the axis to the next, in C order. */
+static int64_t
+step_along(const Node *node, int axis)
+{
+    int64_t step = 1;
+    for (int i = axis + 1; i < node->ndim; i++) {
+        step *= node->shape[i];
+    }
+    return step;
+}
+
+/* The axes of `base` that a change of shape leaves as the axes of x; 0 where some are none. */
+static uint64_t
+kept_axes(const Node *x, const Node *base, uint64_t axes)
+{
+    uint64_t kept = 0;
+    if (x->size != base->size || x->size == 0 ||
+        !geometry_is_identity(x->params, x->ndim, x->shape)) {
+        return 0;
+    }
+    for (int i = 0; i < x->ndim; i++) {
+        uint64_t found = 0;
+        for (int k = 0; k < base->ndim && (axes >> i & 1) != 0; k++) {
+            if (base->shape[k] == x->shape[i] && step_along(base, k) == step_along(x, i)) {
+                found = UINT64_C(1) << k;
+            }
+        }
+        if ((axes >> i & 1) != 0 && found == 0) {
+            return 0;
+        }
+        kept |= found;
+    }
+    return kept;
+}
+
+static bool
+has_coefficients(const Terms *t)
+{
+    for (int i = 0; i < t->count; i++) {
+        if (t->at[i].coef != NULL || t->at[i].core == NULL) {
+            return true;
+        }
+    }
+    return false;
+}
+
+/* The elements in another order, all axes being reduced, or in another shape of which axes are
+ * left out: the same factors. */
 static Terms
 factor_view(Simplifier *s, Node *x, uint64_t axes, int depth)
 {
     Node *base = x->inputs[0];
     int64_t inverse[GEOMETRY_MAX];
-    if (axes != all_axes(x) ||
-        !geometry_inverse(x->params, base->ndim, base->shape, inverse)) {
+    const bool all = axes == all_axes(x) &&
+                     geometry_inverse(x->params, base->ndim, base->shape, inverse);
+    const uint64_t kept = all ? all_axes(base) : kept_axes(x, base, axes);
+    if (!all && kept == 0) {
         return whole(x, axes);
     }
-    Terms t = factor(s, base, all_axes(base), depth);
+    Terms t = factor(s, base, kept, depth);
+    if (!all && has_coefficients(&t)) { /* which have the shape of the base's other axes */
+        return whole(x, axes);
+    }
     for (int i = 0; i < t.count; i++) {
         if (t.at[i].core != NULL) {
             t.at[i].core = simplify_view(s, t.at[i].core, x->params);

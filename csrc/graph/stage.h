@@ -25,8 +25,10 @@ int stage_outputs(const Stage *stage, const int32_t **places);
 /* Where the elements of input k lie: strides in bytes. False when the stage cannot read them as
  * they lie; then they must be copied into C order first. Before the first run, for all inputs. */
 bool stage_bind(Stage *stage, int k, int ndim, const int64_t *shape, const int64_t *strides);
-/* The first elements of the inputs, and room for the outputs in C order. */
-Status stage_run(const Stage *stage, char *const *in, char *const *out);
+/* The first elements of the inputs, and room for the outputs in C order. *holds: false where a
+ * rewrite made infinities or NaN, perhaps by itself; a careful graph's stages have no such. */
+Status stage_run(const Stage *stage, char *const *in, char *const *out, bool *holds);
+bool stage_may_fail_to_hold(const Stage *stage);
 
 typedef struct StageCost {
     int64_t rows, lanes;    /* swept, and those of one tile */

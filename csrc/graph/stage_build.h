@@ -28,6 +28,22 @@ typedef struct StagePush {
     bool single;             /* float32 */
 } StagePush;
 
+/* Sums over rows of w y, y = M x + s affine in the rows x with a weight w for several elements of
+ * y, and of the products of w y with x: both follow from the moments sum w z z', z = (x, 1), of
+ * which, being symmetric, only half is summed, and y need not be kept. */
+typedef struct StageMoments {
+    int32_t value, weight;      /* places of w y, which is never computed, and of w */
+    int weight_operand;
+    int32_t map, affine;        /* places of M x and y */
+    int shift_operand;          /* of y; -1: there is none */
+    int matrix_sign, shift_sign;
+    int32_t product, sum;       /* places, -1: there is none; at last the numbers of outputs */
+    bool turned;                /* the product's first axis is that of x */
+    int64_t nx, nk, ni;
+    int part;                   /* number of the sum of moments, -1: no step adds them yet */
+    int matrix, shift;          /* views */
+} StageMoments;
+
 struct Stage {
     VEC(int32_t) inputs;     /* places */
     VEC(int32_t) outputs;    /* row-wise ones first, then sums */
@@ -38,6 +54,7 @@ struct Stage {
     VEC(TileBuffer) buffers;
     VEC(TileSum) sums;
     VEC(StagePush) pushes;
+    VEC(StageMoments) moments;
     int64_t temporary_bytes; /* of sums that are no outputs */
     VEC(TileOut) outs;
     VEC(TileStep) steps;
@@ -63,6 +80,8 @@ typedef struct StageSpace {
     int64_t shape[TILE_NDIM];
 } StageSpace;
 
+enum { STAGE_DROPPED = 3 };
+
 typedef struct StageBuild {
     const PlanGraph *g;
     const int32_t *stage_of;
@@ -72,7 +91,7 @@ typedef struct StageBuild {
     int32_t *buffer;     /* by place, or -1 */
     int32_t *reg;        /* by place: its register in the block that is built, or -1 */
     StageSpace *space;   /* by place of a member that blocks compute */
-    uint8_t *done;       /* by place */
+    uint8_t *done;       /* by place; STAGE_DROPPED: never computed */
     uint8_t *again;      /* by place: computed where it is read, never buffered */
     int32_t *pushed;     /* by place of a sum: the map that it is pushed through, or -1 */
     VEC(int32_t) loaded; /* by view: its buffer, or -1 */
@@ -127,6 +146,18 @@ Status stage_add_gather(StageBuild *b, int32_t at);
 Status stage_add_scatter(StageBuild *b, int32_t at);
 /* Which sums over rows go through products instead; those products are done. */
 void stage_find_pushed(StageBuild *b);
+/* ---- moments (stage_moments.c) ---- */
+void stage_find_moments(StageBuild *b);
+/* The moments that the member, a sum over rows, follows from; or NULL. */
+StageMoments *stage_moments_of(const StageBuild *b, int32_t at);
+/* Is the value, operand k of a dropped one, its weight? */
+bool stage_moments_need(const StageBuild *b, int32_t dropped, int k);
+bool stage_moments_ready(const StageBuild *b, const StageMoments *m);
+Status stage_add_moments(StageBuild *b, StageMoments *m);
+/* After the sweep. */
+Status stage_finish_moments(const Stage *stage, const TileMemory *views, char *const *sums,
+                            char *const *out, bool *finite);
+
 /* Views that some step needs in a buffer are not read where they lie by others. */
 Status stage_find_buffered(StageBuild *b);
 

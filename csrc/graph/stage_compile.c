@@ -17,6 +17,10 @@ static bool
 is_ready(const StageBuild *b, int32_t at)
 {
     const int32_t reader = b->pushed[at] >= 0 ? b->pushed[at] : at;
+    const StageMoments *moments = stage_moments_of(b, at);
+    if (moments != NULL) {
+        return stage_moments_ready(b, moments);
+    }
     if (stage_in_block(b, reader)) {
         return stage_block_ready(b, at);
     }
@@ -43,6 +47,13 @@ volume_of(const StageBuild *b, int32_t at)
 static Status
 add_member(StageBuild *b, int32_t at)
 {
+    StageMoments *moments = stage_moments_of(b, at);
+    if (moments != NULL) {
+        return stage_add_moments(b, moments);
+    }
+    if (stage_in_block(b, at) && b->pushed[at] < 0 && !stage_sums_buffer(b, at)) {
+        return stage_add_block(b, at);
+    }
     switch (b->roles.role[at]) {
     case ROLE_ROW_SUM:
         return b->pushed[at] >= 0 ? stage_add_pushed(b, at) : stage_add_row_sum(b, at);
@@ -71,9 +82,7 @@ add_members(StageBuild *b)
         if (best < 0) {
             return STATUS_OK;
         }
-        const bool block =
-            stage_in_block(b, best) && b->pushed[best] < 0 && !stage_sums_buffer(b, best);
-        if ((block ? stage_add_block(b, best) : add_member(b, best)) != STATUS_OK) {
+        if (add_member(b, best) != STATUS_OK) {
             return STATUS_ERROR;
         }
         b->done[best] = 1;
@@ -139,6 +148,20 @@ add_store(StageBuild *b, int32_t at)
     return stage_add_step(b, &step);
 }
 
+/* An output that is no value of rows: from its place to its number. */
+static Status
+add_output(StageBuild *b, int32_t *at)
+{
+    Stage *stage = b->stage;
+    const int64_t bytes = bytes_of(b->g->nodes[*at]);
+    if (vec_push(&stage->outputs, *at) != STATUS_OK ||
+        vec_push(&stage->sizes, bytes) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    *at = (int32_t)stage->outputs.size - 1;
+    return STATUS_OK;
+}
+
 static Status
 add_results(StageBuild *b)
 {
@@ -150,21 +173,20 @@ add_results(StageBuild *b)
         }
     }
     for (int s = 0; s < stage->sums.size; s++) {
-        const int32_t at = stage->sums.data[s].output;
-        if (at < 0) {
-            continue;
-        }
-        stage->sums.data[s].output = (int)stage->outputs.size;
-        if (vec_push(&stage->outputs, at) != STATUS_OK ||
-            vec_push(&stage->sizes, bytes_of(b->g->nodes[at])) != STATUS_OK) {
+        if (stage->sums.data[s].output >= 0 &&
+            add_output(b, &stage->sums.data[s].output) != STATUS_OK) {
             return STATUS_ERROR;
         }
     }
     for (int k = 0; k < stage->pushes.size; k++) {
-        const int32_t at = stage->pushes.data[k].at;
-        stage->pushes.data[k].at = (int32_t)stage->outputs.size;
-        if (vec_push(&stage->outputs, at) != STATUS_OK ||
-            vec_push(&stage->sizes, bytes_of(b->g->nodes[at])) != STATUS_OK) {
+        if (add_output(b, &stage->pushes.data[k].at) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+    }
+    for (int k = 0; k < stage->moments.size; k++) {
+        StageMoments *m = &stage->moments.data[k];
+        if (add_output(b, &m->product) != STATUS_OK ||
+            (m->sum >= 0 && add_output(b, &m->sum) != STATUS_OK)) {
             return STATUS_ERROR;
         }
     }
@@ -283,6 +305,9 @@ build(StageBuild *b)
     if (status == STATUS_OK) {
         stage_find_spaces(b);
         b->line = stage_find_line(b);
+        if (b->line == 0) {
+            stage_find_moments(b);
+        }
         stage_find_again(b);
         stage_find_pushed(b);
         status = stage_find_buffered(b);
@@ -350,6 +375,7 @@ stage_free(Stage *s)
     vec_fini(&s->buffers);
     vec_fini(&s->sums);
     vec_fini(&s->pushes);
+    vec_fini(&s->moments);
     vec_fini(&s->outs);
     vec_fini(&s->steps);
     mem_free(s, sizeof *s);

@@ -332,6 +332,9 @@ read_elsewhere(const StageBuild *b, int32_t at)
             if (plan_graph_input(g, i, k) != at) {
                 continue;
             }
+            if (b->done[i] == STAGE_DROPPED && !stage_moments_need(b, i, k)) {
+                continue;
+            }
             const bool alias = b->roles.role[i] == ROLE_ALIAS && stage_is_member(b, i);
             if (alias ? read_elsewhere(b, i) || g->result[i] || b->stage_of[i] != b->number
                       : b->done[i] != 2 || b->again[i]) {
@@ -382,7 +385,7 @@ stage_add_block(StageBuild *b, int32_t at)
     Status status = STATUS_OK;
     for (int32_t i = 0; i < g->count && status == STATUS_OK; i++) {
         if (!stage_is_member(b, i) || b->done[i] || !stage_in_block(b, i) || b->pushed[i] >= 0 ||
-            stage_sums_buffer(b, i) ||
+            stage_sums_buffer(b, i) || stage_moments_of(b, i) != NULL ||
             !stage_space_same(&b->space[i], &block.space) || !can_join(b, i)) {
             continue;
         }

@@ -1,22 +1,13 @@
 /* graph/stage_product.c -- products as steps of a stage: with a shared matrix, over rows, and sums
  * over rows that are pushed through them. */
-#include "graph/stage_build.h"
+#include "graph/stage_product.h"
 
 #include <string.h>
 
 enum { ROW_SIDE = 4 }; /* vectors that rows are multiplied with where they lie */
 
-/* A product as loops over `ndim` axes of the result around i and j. */
-typedef struct Product {
-    int ndim, loops[TILE_NDIM + 2];   /* axes of the result */
-    int axes[2][TILE_NDIM + 2];       /* of the operands: loops, then i or j, or both */
-    int naxes[2];
-    int64_t shape[TILE_NDIM + 2];     /* loops, i, j */
-    int rows;                         /* the row-wise operand of a map */
-} Product;
-
-static void
-product_of(const StageBuild *b, int32_t at, Product *p)
+void
+stage_product_of(const StageBuild *b, int32_t at, StageProduct *p)
 {
     const PlanGraph *g = b->g;
     const Node *out = g->nodes[at], *a = g->nodes[plan_graph_input(g, at, 0)],
@@ -61,7 +52,7 @@ product_of(const StageBuild *b, int32_t at, Product *p)
 
 /* The shape along the axes of one operand. */
 static void
-product_shape(const Product *p, int role, int k, int64_t *shape)
+product_shape(const StageProduct *p, int role, int k, int64_t *shape)
 {
     const int n = p->ndim;
     memcpy(shape, p->shape, (size_t)(n + 2) * sizeof(int64_t));
@@ -72,8 +63,8 @@ product_shape(const Product *p, int role, int k, int64_t *shape)
     }
 }
 
-static bool
-product_loops(const Product *p)
+bool
+stage_product_loops(const StageProduct *p)
 {
     for (int d = 0; d < p->ndim; d++) {
         if (p->shape[d] != 1) {
@@ -85,10 +76,10 @@ product_loops(const Product *p)
 
 /* The operand of a product whose rows lie side by side, so that they are read there; or -1. */
 static int
-row_operand(const StageBuild *b, int32_t at, const Product *p)
+row_operand(const StageBuild *b, int32_t at, const StageProduct *p)
 {
     const int role = b->roles.role[at];
-    for (int k = 0; k < 2 && !product_loops(p); k++) {
+    for (int k = 0; k < 2 && !stage_product_loops(p); k++) {
         StageOperand operand;
         const int64_t i = p->shape[p->ndim], j = p->shape[p->ndim + 1];
         const int64_t other = role == ROLE_MAP ? i : k == 0 ? j : i;
@@ -103,7 +94,7 @@ row_operand(const StageBuild *b, int32_t at, const Product *p)
 }
 
 static int
-operand_view(StageBuild *b, int32_t at, const Product *p, int k)
+operand_view(StageBuild *b, int32_t at, const StageProduct *p, int k)
 {
     StageOperand operand;
     int64_t shape[TILE_NDIM + 2];
@@ -112,8 +103,8 @@ operand_view(StageBuild *b, int32_t at, const Product *p, int k)
     return stage_view(b, &operand, p->naxes[k], shape, false);
 }
 
-static Status
-product_lanes(StageBuild *b, int32_t at, const Product *p, int k, TileRef *ref)
+Status
+stage_product_lanes(StageBuild *b, int32_t at, const StageProduct *p, int k, TileRef *ref)
 {
     StageOperand operand;
     int64_t shape[TILE_NDIM + 2];
@@ -126,10 +117,10 @@ product_lanes(StageBuild *b, int32_t at, const Product *p, int k, TileRef *ref)
 Status
 stage_add_map(StageBuild *b, int32_t at)
 {
-    Product p;
+    StageProduct p;
     TileRef in[2], out;
     StageOperand shared;
-    product_of(b, at, &p);
+    stage_product_of(b, at, &p);
     const int s = 1 - p.rows, n = p.ndim, row = row_operand(b, at, &p);
     memset(in, 0, sizeof in);
     memset(&out, 0, sizeof out);
@@ -143,7 +134,7 @@ stage_add_map(StageBuild *b, int32_t at)
     const bool direct = view >= 0 && !b->buffered.data[view];
     if (direct) {
         in[0] = (TileRef){.is_view = true, .at = view};
-    } else if (product_lanes(b, at, &p, p.rows, &in[0]) != STATUS_OK) {
+    } else if (stage_product_lanes(b, at, &p, p.rows, &in[0]) != STATUS_OK) {
         return STATUS_ERROR;
     }
     stage_operand(b, at, s, p.naxes[s], p.axes[s], &shared);
@@ -172,9 +163,9 @@ stage_add_map(StageBuild *b, int32_t at)
 Status
 stage_add_outer(StageBuild *b, int32_t at)
 {
-    Product p;
+    StageProduct p;
     TileRef in[2];
-    product_of(b, at, &p);
+    stage_product_of(b, at, &p);
     const int n = p.ndim, row = row_operand(b, at, &p);
     int view = -1;
     if (row >= 0) {
@@ -185,14 +176,14 @@ stage_add_outer(StageBuild *b, int32_t at)
     }
     const bool direct = view >= 0 && !b->buffered.data[view];
     const int other = direct && row == 0 ? 1 : 0; /* that which comes first */
-    if (product_lanes(b, at, &p, other, &in[0]) != STATUS_OK) {
+    if (stage_product_lanes(b, at, &p, other, &in[0]) != STATUS_OK) {
         return STATUS_ERROR;
     }
     if (direct) {
         memset(&in[1], 0, sizeof in[1]);
         in[1].is_view = true;
         in[1].at = view;
-    } else if (product_lanes(b, at, &p, 1, &in[1]) != STATUS_OK) {
+    } else if (stage_product_lanes(b, at, &p, 1, &in[1]) != STATUS_OK) {
         return STATUS_ERROR;
     }
     TileStep step = {.kind = direct ? TILE_ROW_OUTER : TILE_OUTER,
@@ -254,15 +245,15 @@ stage_add_pushed(StageBuild *b, int32_t at)
     const Node *node = b->g->nodes[at];
     const int32_t input = plan_graph_input(b->g, at, 0);
     const Node *summed = b->g->nodes[input];
-    Product p;
+    StageProduct p;
     TileRef ref;
     StageOperand shared;
     StageMap map;
     int64_t offset, own[ARRAY_MAX_NDIM], inner[TILE_NDIM + 2];
     int axes[TILE_NDIM + 2];
-    product_of(b, product, &p);
+    stage_product_of(b, product, &p);
     const int s = 1 - p.rows, n = p.ndim;
-    if (product_lanes(b, product, &p, p.rows, &ref) != STATUS_OK) {
+    if (stage_product_lanes(b, product, &p, p.rows, &ref) != STATUS_OK) {
         return STATUS_ERROR;
     }
     stage_operand(b, product, s, p.naxes[s], p.axes[s], &shared);
@@ -376,8 +367,8 @@ stage_find_buffered(StageBuild *b)
         if (!stage_is_member(b, i) || (role != ROLE_MAP && role != ROLE_OUTER)) {
             continue;
         }
-        Product p;
-        product_of(b, i, &p);
+        StageProduct p;
+        stage_product_of(b, i, &p);
         const int row = row_operand(b, i, &p);
         for (int k = 0; k < 2; k++) {
             StageOperand operand;

@@ -126,6 +126,12 @@ finish_pushes(const Stage *stage, const TileMemory *views, char *const *sums, ch
     }
 }
 
+bool
+stage_may_fail_to_hold(const Stage *stage)
+{
+    return stage->moments.size > 0;
+}
+
 /* Where each sum goes: an output, or temporary memory. */
 static void
 place_sums(const Stage *stage, char *const *out, char *temporary, char **sums)
@@ -138,7 +144,7 @@ place_sums(const Stage *stage, char *const *out, char *temporary, char **sums)
 }
 
 Status
-stage_run(const Stage *stage, char *const *in, char *const *out)
+stage_run(const Stage *stage, char *const *in, char *const *out, bool *holds)
 {
     const size_t view_bytes = (size_t)stage->views.size * sizeof(TileMemory);
     const size_t sum_bytes = (size_t)stage->sums.size * sizeof(char *);
@@ -153,10 +159,11 @@ stage_run(const Stage *stage, char *const *in, char *const *out)
     for (int v = 0; v < stage->views.size; v++) {
         views[v].data = in[stage->views.data[v].input] + (intptr_t)stage->memory[v].data;
     }
-    const Status status =
-        backend_cpu_tile_run(stage->code, views, out, sums);
+    Status status = backend_cpu_tile_run(stage->code, views, out, sums);
+    *holds = true;
     if (status == STATUS_OK) {
         finish_pushes(stage, views, sums, out);
+        status = stage_finish_moments(stage, views, sums, out, holds);
     }
     mem_free(views, bytes);
     atomic_fetch_add(&runs, 1);

@@ -135,6 +135,9 @@ void tile_contract(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_row_map(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_row_outer(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_sum_rows(const Tile *t, const TileStep *step);
+void tile_moments(const Tile *t, const TileStep *step);
+/* Zero in the lanes beyond the last row, which must add nothing. */
+void tile_clear_tail(const Tile *t, char *data, int64_t step_bytes, int64_t count, int64_t size);
 void tile_gather(const Tile *t, const TileStep *step);
 void tile_scatter(const Tile *t, const TileStep *step);
 /* The shared side of a map as [..][i][j], rows padded by zeros. */

@@ -434,6 +434,10 @@ prepare_steps(TileCode *code)
                                                  tile_packed_step(step, dtype) * dtype_size(dtype),
                                              64);
         }
+        if (step->kind == TILE_MOMENTS) {
+            const int64_t bytes = TILE_MOMENT_ROWS * code->lanes * (int64_t)sizeof(double);
+            code->scratch_bytes = bytes > code->scratch_bytes ? bytes : code->scratch_bytes;
+        }
         if (row_view(step) >= 0) {
             prepare_rows(code, s);
         }

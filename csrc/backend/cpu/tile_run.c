@@ -53,6 +53,9 @@ run_tile(const Tile *t)
         case TILE_SUM:
             tile_sum_rows(t, step);
             break;
+        case TILE_MOMENTS:
+            tile_moments(t, step);
+            break;
         case TILE_SCATTER:
             tile_scatter(t, step);
             break;

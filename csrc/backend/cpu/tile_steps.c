@@ -157,9 +157,8 @@ tile_fill(const Tile *t, int buffer, OpCode op)
 
 /* ---- contractions ---- */
 
-/* Lanes beyond the last row must add nothing. */
-static void
-clear_tail(const Tile *t, char *data, int64_t step_bytes, int64_t count, int64_t size)
+void
+tile_clear_tail(const Tile *t, char *data, int64_t step_bytes, int64_t count, int64_t size)
 {
     const int64_t end = tile_round(t->n, TILE_UNIT);
     for (int64_t i = 0; i < count && end > t->n; i++) {
@@ -185,8 +184,8 @@ tile_contract(const Tile *t, const TileStep *step, const TilePlan *plan)
                          step->ni, step->nj, x, a->strides[nd] * lanes, t->n);
         } else {
             char *y = tile_buffer(t, b) + tile_offset(b->strides, index, step->ndim) * lanes * size;
-            clear_tail(t, x, a->strides[nd] * lanes * size, step->ni, size);
-            clear_tail(t, y, b->strides[nd] * lanes * size, step->nj, size);
+            tile_clear_tail(t, x, a->strides[nd] * lanes * size, step->ni, size);
+            tile_clear_tail(t, y, b->strides[nd] * lanes * size, step->nj, size);
             kernels->outer(tile_part(t, step->to) + e * step->ni * step->nj * size, x,
                            a->strides[nd] * lanes, step->ni, y, b->strides[nd] * lanes, step->nj,
                            t->n);
@@ -207,7 +206,7 @@ tile_sum_rows(const Tile *t, const TileStep *step)
     char *to = tile_part(t, step->to);
     do {
         char *x = tile_buffer(t, ref) + tile_offset(ref->strides, index, step->ndim) * lanes * size;
-        clear_tail(t, x, stride * size, step->nj, size);
+        tile_clear_tail(t, x, stride * size, step->nj, size);
         kernels->sum(to, x, stride, step->nj, t->n);
         to += step->nj * size;
     } while (tile_next_index(step->ndim, step->shape, index));

@@ -9,7 +9,7 @@
 
 #include <stdint.h>
 
-enum { TILE_UNIT = 32 };
+enum { TILE_UNIT = 32, TILE_MOMENT_ROWS = 5 };
 
 typedef struct TileKernels {
     /* to[e][r] = element e of row r; strides in bytes */
@@ -26,6 +26,11 @@ typedef struct TileKernels {
                   int64_t q_step, int64_t nj, int64_t n);
     /* sum[j] += sum_r x[j][r]; lanes from n to the unit must be zero */
     void (*sum)(void *sum, const void *x, int64_t x_step, int64_t nj, int64_t n);
+    /* sum[f * nk + k] += sum_r p[k][r] z[j][r] z[l][r], f = j (j + 1) / 2 + l for l <= j <= nx,
+     * where z is x and after it 1; lanes from n to the unit must be zero. The scratch has room
+     * for TILE_MOMENT_ROWS rows of lanes. */
+    void (*moments)(void *sum, const void *p, int64_t p_step, int64_t nk, const void *x,
+                    int64_t x_step, int64_t nx, int64_t n, void *scratch);
 } TileKernels;
 
 /* Rows of contiguous elements, read where they lie. */
