@@ -399,6 +399,9 @@ builder_init(Builder *b, const PlanKey *key)
 static Status
 add_result(Builder *b, int32_t number, int32_t value)
 {
+    if (value < 0) {
+        return err_set(ERR_RUNTIME, "plan: a result was not scheduled");
+    }
     const PlanValue *v = &b->values.data[value];
     const PlanMemory *m = &b->memory.data[v->memory];
     if (m->kind != MEMORY_TEMPORARY || v->offset != 0 || !is_contiguous(v) ||
@@ -439,8 +442,12 @@ builder_results(Builder *b, Node *const *targets, int64_t count, Node *const *gu
     }
     plan->nresults = (int32_t)count;
     for (int64_t i = 0; i < nguards && status == STATUS_OK; i++) {
-        if (hash_get(&places, (uint64_t)(uintptr_t)guards[i], &at)) {
-            plan->guards[plan->nguards++] = b->value_of[at];
+        if (!hash_get(&places, (uint64_t)(uintptr_t)guards[i], &at)) {
+            continue;
+        }
+        plan->guards[plan->nguards++] = b->value_of[at];
+        if (b->value_of[at] < 0) {
+            status = err_set(ERR_RUNTIME, "plan: a guard was not scheduled");
         }
     }
     hash_fini(&places);

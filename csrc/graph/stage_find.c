@@ -193,9 +193,13 @@ absorb_views(Search *s, int32_t first)
             }
         }
         for (int k = 0; k < plan_graph_nin(g, i); k++) {
-            int32_t *reader = &s->inside[plan_graph_input(g, i, k)];
-            const int32_t own = s->stage_of[i];
+            const int32_t own = s->stage_of[i], input = plan_graph_input(g, i, k);
+            int32_t *reader = &s->inside[input];
             *reader = own >= 0 && (*reader == -1 || *reader == own) ? own : -2;
+            if (own >= 0) { /* what is read through views must be there itself */
+                stage_resolve(&s->roles, input, &map);
+                s->inside[map.root] = -2;
+            }
         }
     }
 }
