@@ -299,10 +299,10 @@ def test_random_programs(seed):
             assert same_bits(one, other)
 
 
-def many_live_values():
+def many_live_values(n):
     """More values than registers: spills, and more inputs than pointers have registers."""
     rng = np.random.default_rng(9)
-    inputs = list(rng.standard_normal((50, 700)))
+    inputs = list(rng.standard_normal((50, n)))
     code = [("exp", F, F, 50 + k, k) for k in range(50)]
     code += [("less", F, B, 100 + k, k, 50 + k) for k in range(50)]
     last = 50
@@ -315,8 +315,10 @@ def many_live_values():
     return inputs, code, [(last, F), (60, F)], [(last, F), (170, F)]
 
 
-def test_many_live_values():
-    compare(*many_live_values())
+@pytest.mark.parametrize("n", [200, 700])
+def test_many_live_values(n):
+    """In one segment, and in several, that lanes enough pay for."""
+    compare(*many_live_values(n))
 
 
 WIDE = ("zmm", "{k", " k1", "{1to")
@@ -324,7 +326,7 @@ WIDE = ("zmm", "{k", " k1", "{1to")
 
 @pytest.mark.unsanitized
 def test_spills():
-    emitted = run("native", *many_live_values())[2]
+    emitted = run("native", *many_live_values(200))[2]
     assert any("rsp" in operands and name == "vmovupd"
                for name, operands in instructions(emitted))  # fmt: skip
 

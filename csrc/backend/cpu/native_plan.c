@@ -6,7 +6,11 @@
 
 #include <string.h>
 
-enum { MOST_NODES = 4000 /* of a segment: its code should fit into the instruction cache */ };
+enum {
+    MOST_NODES = 4000,  /* of a segment: its code should fit into the instruction cache */
+    WINDOW_NODES = 110, /* that a processor looks ahead over, about */
+    MANY_LANES = 256    /* for which loads and stores between segments are cheap */
+};
 
 typedef struct Planner {
     const Compiler *c;
@@ -28,14 +32,24 @@ is_ready(const Planner *p, int k)
     return p->done[k] == 0;
 }
 
+/* The nodes after which a segment ends. Iterations of a long loop do not overlap, so that it runs
+ * at the speed of its longest chain: loops that pass their values on in memory are faster. */
+static int
+most_nodes(const BlockSpec *spec)
+{
+    const int64_t lanes = spec->lanes == 0 ? BLOCK_LANES : spec->lanes;
+    return lanes >= MANY_LANES && !spec->in_place ? WINDOW_NODES : MOST_NODES;
+}
+
 /* All instructions of one kind whose inputs are known, and those that then follow. */
 static bool
 plan_stage(Planner *p, bool emitted)
 {
     Native *native = p->native;
     const int first = (int)native->order.size;
+    const int most = most_nodes(p->c->spec);
     int nodes = 0;
-    for (int k = 0; k < p->c->spec->ninstructions && nodes < MOST_NODES; k++) {
+    for (int k = 0; k < p->c->spec->ninstructions && nodes < most; k++) {
         const Instruction *in = &p->c->spec->instructions[k];
         if (!is_ready(p, k) || native_supports(p->c, in, native->wide) != emitted) {
             continue;
