@@ -376,6 +376,7 @@ new_code(const BlockSpec *spec, int nregisters)
     BlockCode *code = (BlockCode *)memory;
     code->bytes = bytes;
     code->nin = spec->nin;
+    code->lanes = spec->lanes == 0 ? BLOCK_LANES : spec->lanes;
     code->nregisters = nregisters;
     code->nsum = spec->nsum;
     code->nout = spec->nout;
@@ -436,6 +437,12 @@ int64_t
 block_scratch_bytes(const BlockCode *code)
 {
     return code->scratch_bytes;
+}
+
+int64_t
+block_most_lanes(const BlockCode *code)
+{
+    return code->native != NULL && native_keeps_nothing(code->native) ? INT64_MAX : code->lanes;
 }
 
 bool

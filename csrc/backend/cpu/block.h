@@ -56,6 +56,8 @@ int64_t block_scratch_bytes(const BlockCode *code);
 int64_t block_bytes(const BlockCode *code);
 /* The machine code, NULL where the interpreter runs. */
 const uint8_t *block_machine_code(const BlockCode *code, int64_t *size);
+/* Most lanes of one run: those compiled for, or any number where nothing is put into the scratch. */
+int64_t block_most_lanes(const BlockCode *code);
 /* May outputs lie exactly where inputs lie? */
 bool block_is_in_place(const BlockCode *code);
 

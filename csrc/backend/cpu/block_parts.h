@@ -50,7 +50,7 @@ struct BlockCode {
     int nin, nregisters, nsum, nout;
     int nprologue, nsteps, ncopies, ndirect, nfetches;
     bool in_place;
-    int64_t scratch_bytes;
+    int64_t scratch_bytes, lanes;
     Step *steps; /* the prologue's first */
     Copy *copies;
     Direct *direct;
@@ -104,6 +104,8 @@ Native *native_plan(const Compiler *c, int *nslots);
 bool native_emit(Native *native, Compiler *c);
 void native_free(Native *native);
 int64_t native_bytes(const Native *native); /* about; NULL has none */
+/* Do all values stay in registers, whatever happens? Then any number of lanes can run at once. */
+bool native_keeps_nothing(const Native *native);
 void native_prologue(const BlockCode *code, const BlockFrame *frame);
 bool native_run(const BlockCode *code, const BlockFrame *frame, int64_t n);
 

@@ -45,6 +45,17 @@ native_bytes(const Native *native)
                                 native->homes.capacity * (int64_t)sizeof(Home);
 }
 
+bool
+native_keeps_nothing(const Native *native)
+{
+    bool nothing = native->stages.size == 1 && native->stages.data[0].emitted &&
+                   !native->guarded && native->sums.size == 0;
+    for (int64_t r = 0; r < native->homes.size; r++) {
+        nothing = nothing && native->homes.data[r].slot == NOWHERE;
+    }
+    return nothing;
+}
+
 /* ---- emitting ---- */
 
 typedef struct Emitter {

@@ -9,7 +9,8 @@
 
 enum {
     LINE_OPERANDS = 256,
-    LOOK_EVERY = 256 /* blocks between looks for Ctrl-C */
+    LINE_LANES = 8192,     /* of one run, where a block may have so many */
+    LOOK_EVERY = 128 * 1024 /* elements between looks for Ctrl-C */
 };
 
 static const TileRef *
@@ -86,6 +87,7 @@ typedef struct Line {
     const TilePlan *plan;
     BlockFrame frame;
     void **pointers;
+    int64_t lanes; /* of one run */
     int nmovers;
     Mover movers[LINE_OPERANDS];
 } Line;
@@ -113,6 +115,7 @@ line_find_movers(Line *l)
 {
     const TileStep *step = l->step;
     char *copy = l->t->scratch + l->plan->copies;
+    l->lanes = block_most_lanes(l->plan->block) < LINE_LANES ? BLOCK_LANES : LINE_LANES;
     for (int k = 0; k < step->nin + step->nout; k++) {
         const TileRef *ref = operand(step, k);
         if (stays(l->t->program, ref)) {
@@ -127,6 +130,7 @@ line_find_movers(Line *l)
             const bool aligned = (uintptr_t)memory->data % (uintptr_t)m->size == 0 &&
                                  memory->row_stride % m->size == 0;
             m->copy = m->stride == m->size && aligned ? NULL : copy;
+            l->lanes = m->copy == NULL ? l->lanes : BLOCK_LANES;
             copy += BLOCK_LANES * BLOCK_ELEMENT_BYTES;
         }
     }
@@ -177,7 +181,7 @@ tile_line(const Tile *t, const TileStep *step, const TilePlan *plan)
                            .out = (void *const *)(l.pointers + step->nin),
                            .sums = t->scratch,
                            .scratch = t->scratch + step->nsums * (int64_t)BLOCK_SUM_BYTES};
-    int64_t blocks = 0;
+    int64_t done = 0;
     line_find_movers(&l);
     for (int64_t r = 0; r < t->n; r++) {
         line_start_row(&l, r);
@@ -185,11 +189,13 @@ tile_line(const Tile *t, const TileStep *step, const TilePlan *plan)
         if (!block_prologue(plan->block, &l.frame)) {
             return false;
         }
-        for (int64_t j = 0; j < step->shape[0]; j += BLOCK_LANES) {
-            const int64_t left = step->shape[0] - j, n = left < BLOCK_LANES ? left : BLOCK_LANES;
-            if (++blocks % LOOK_EVERY == 0 && tile_is_stopped(t)) {
+        for (int64_t j = 0; j < step->shape[0]; j += l.lanes) {
+            const int64_t left = step->shape[0] - j, n = left < l.lanes ? left : l.lanes;
+            done += n;
+            if (done >= LOOK_EVERY && tile_is_stopped(t)) {
                 return true;
             }
+            done %= LOOK_EVERY;
             line_move(&l, j, n);
             if (!block_run(plan->block, &l.frame, n)) {
                 return false;
