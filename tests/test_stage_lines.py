@@ -118,6 +118,17 @@ def two_kernels(m, n):
     return f, [rng(m).normal(size=m), rng(n).normal(size=n), 0.6, 1.3]
 
 
+def two_weights(m, n):
+    """Two sums over rows in one program of several rows."""
+    x, y = pa.asarray(rng(m).normal(size=m)), pa.asarray(rng(n).normal(size=n))
+
+    def f(v, w):
+        k = pa.exp(-pa.abs(x[:, None] - y))
+        return pa.sum(pa.log(pa.sum(v * k + w * (k * k), axis=1)))
+
+    return f, [rng(3).uniform(1, 2, n), rng(4).uniform(1, 2, n)]
+
+
 def given(m, n):
     """Rows of data along the axis, and every other of longer rows."""
     data, more = rng(1).normal(size=(m, n)), rng(2).uniform(1, 2, (m, 2 * n))[:, 1::2]
@@ -132,7 +143,7 @@ MAKERS = {
     f.__name__: f
     for f in [
         density, all_arguments, columns_swept, strided, masked, waves, several_sums,
-        two_kernels, given,
+        two_kernels, two_weights, given,
     ]
 }  # fmt: skip
 

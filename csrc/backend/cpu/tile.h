@@ -16,6 +16,7 @@ typedef struct TilePlan {
     int refs;          /* where its pointers begin in a thread's list of them */
     int64_t indices;   /* of the innermost axes together that one call may cover */
     bool uniforms_vary;
+    BlockCode *together; /* TILE_LINE: for several rows at once, or NULL */
     int64_t copies;    /* TILE_LINE: where operands are copied to, in the scratch */
     int64_t packed;    /* TILE_MAP, TILE_ROW_MAP: where in[1] lies once packed, in bytes */
     int64_t rows;      /* TILE_ROW_MAP, TILE_ROW_OUTER: where rows are copied to, in bytes */
@@ -127,9 +128,9 @@ void tile_load(const Tile *t, const TileStep *step);
 void tile_store(const Tile *t, const TileStep *step);
 void tile_fill(const Tile *t, int buffer, OpCode op);
 bool tile_block(const Tile *t, const TileStep *step, const TilePlan *plan);
-/* Compile the block of a line; the scratch that it needs. */
+/* Compile the blocks of a line; the scratch and the pointers that they need. */
 Status tile_prepare_line(const TileProgram *p, const TileStep *step, TilePlan *plan,
-                         int64_t *scratch_bytes);
+                         int64_t *scratch_bytes, int *npointers);
 bool tile_line(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_contract(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_row_map(const Tile *t, const TileStep *step, const TilePlan *plan);

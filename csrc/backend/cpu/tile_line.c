@@ -1,5 +1,8 @@
 /* backend/cpu/tile_line.c -- a step of elementwise instructions along a line: the block over the one
- * axis of its space, for one row of a tile after the other. */
+ * axis of its space, for one row of a tile after the other.
+ *
+ * A block of few instructions that adds rows up does so for several rows in one program, which
+ * reads and writes the sum once. It adds in the same order, so no bit changes. */
 #include "backend/cpu/tile.h"
 
 #include "backend/cpu/cpu.h"
@@ -10,14 +13,16 @@
 enum {
     LINE_OPERANDS = 256,
     LINE_LANES = 8192,     /* of one run, where a block may have so many */
+    LINE_ROWS = 8,         /* in one program, of at most so many instructions each */
+    LINE_INSTRUCTIONS = 6,
     LOOK_EVERY = 128 * 1024 /* elements between looks for Ctrl-C */
 };
 
-static const TileRef *
-operand(const TileStep *step, int k)
-{
-    return k < step->nin ? &step->in[k] : &step->out[k - step->nin];
-}
+/* An operand of a program, of one of its rows. */
+typedef struct LineOperand {
+    const TileRef *ref;
+    int row;
+} LineOperand;
 
 static DType
 dtype_of(const TileProgram *p, const TileRef *ref)
@@ -34,43 +39,164 @@ stays(const TileProgram *p, const TileRef *ref)
     return ref->is_view ? ref->strides[0] == 0 : !ref->is_sum && !p->buffers[ref->at].by_rows;
 }
 
-Status
-tile_prepare_line(const TileProgram *p, const TileStep *step, TilePlan *plan,
-                  int64_t *scratch_bytes)
+/* The same for all rows? */
+static bool
+is_common(const TileProgram *p, const TileRef *ref)
 {
+    return ref->is_sum || (ref->is_view && p->views[ref->at].shared);
+}
+
+/* The operands of a program for several rows: inputs, then outputs, each for all rows or for the
+ * first, the second, .. row. How many inputs, and all in all. */
+static int
+list_operands(const TileProgram *p, const TileStep *step, int rows, LineOperand *operands,
+              int *nin)
+{
+    int count = 0;
+    for (int k = 0; k < step->nin + step->nout; k++) {
+        const TileRef *ref = k < step->nin ? &step->in[k] : &step->out[k - step->nin];
+        for (int r = 0; r < (is_common(p, ref) ? 1 : rows); r++) {
+            operands[count++] = (LineOperand){ref, r};
+        }
+        *nin = k < step->nin ? count : *nin;
+    }
+    return count;
+}
+
+/* ---- preparing ---- */
+
+typedef struct LineProgram {
+    LineOperand operands[LINE_OPERANDS];
     uint8_t dtypes[LINE_OPERANDS];
-    bool uniform[LINE_OPERANDS], in_place = false;
-    if (step->nin + step->nout > LINE_OPERANDS) {
-        return err_set(ERR_RUNTIME, "stage: a block is too large");
+    bool uniform[LINE_OPERANDS];
+    uint16_t outs[LINE_OPERANDS], sums[LINE_OPERANDS];
+    Instruction code[LINE_ROWS * LINE_INSTRUCTIONS];
+    uint16_t now[PROGRAM_MAX_REGISTERS]; /* by the step's register: that of this row */
+    int ncode, nout;
+} LineProgram;
+
+/* The step's instructions for a row. Sums go on from the row before. */
+static void
+add_row(LineProgram *l, const TileProgram *p, const TileStep *step, int row, int nin)
+{
+    int input = 0;
+    for (int k = 0; k < step->nin; k++) {
+        const bool common = is_common(p, &step->in[k]);
+        if (row == 0 || !step->in[k].is_sum) {
+            l->now[k] = (uint16_t)(input + (common ? 0 : row));
+        }
+        while (input < nin && l->operands[input].ref == &step->in[k]) {
+            input++;
+        }
     }
-    int64_t copies = 0;
-    for (int i = 0; i < step->nin; i++) {
-        uniform[i] = stays(p, &step->in[i]);
-        dtypes[i] = (uint8_t)dtype_of(p, &step->in[i]);
-        in_place = in_place || step->in[i].is_sum;
-        copies += step->in[i].is_view && !uniform[i];
+    for (int k = 0; k < step->ninstructions; k++) {
+        Instruction *code = &l->code[l->ncode];
+        *code = step->instructions[k];
+        for (int i = 0; i < code->nin; i++) {
+            code->in[i] = l->now[code->in[i]];
+        }
+        l->now[step->instructions[k].out] = code->out = (uint16_t)(nin + l->ncode++);
     }
-    const BlockSpec spec = {.nin = step->nin,
-                            .ninstructions = step->ninstructions,
-                            .nout = step->nout,
-                            .in_dtypes = dtypes,
-                            .in_uniform = uniform,
-                            .instructions = step->instructions,
-                            .out_registers = step->out_registers,
-                            .nsum = step->nsums,
-                            .sum_registers = step->sum_registers,
+    for (int o = 0; o < step->nout; o++) {
+        const TileRef *out = &step->out[o];
+        for (int k = 0; k < step->nin && out->is_sum; k++) {
+            if (step->in[k].is_sum && step->in[k].at == out->at) {
+                l->now[k] = l->now[step->out_registers[o]];
+            }
+        }
+        for (int k = nin; k < nin + l->nout; k++) {
+            if (l->operands[k].ref == out && (out->is_sum || l->operands[k].row == row)) {
+                l->outs[k - nin] = l->now[step->out_registers[o]];
+            }
+        }
+    }
+    for (int s = 0; s < step->nsums; s++) {
+        l->sums[row * step->nsums + s] = l->now[step->sum_registers[s]];
+    }
+}
+
+/* The program of `rows` rows; NULL with the error set. */
+static BlockCode *
+compile_rows(const TileProgram *p, const TileStep *step, int rows)
+{
+    LineProgram *l = mem_new_zeroed(sizeof *l);
+    if (l == NULL) {
+        return NULL;
+    }
+    int nin = 0;
+    const int count = list_operands(p, step, rows, l->operands, &nin);
+    bool in_place = false;
+    l->nout = count - nin;
+    for (int k = 0; k < nin; k++) {
+        const TileRef *ref = l->operands[k].ref;
+        l->uniform[k] = stays(p, ref);
+        l->dtypes[k] = (uint8_t)dtype_of(p, ref);
+        in_place = in_place || ref->is_sum;
+    }
+    for (int r = 0; r < rows && rows > 1; r++) {
+        add_row(l, p, step, r, nin);
+    }
+    const BlockSpec spec = {.nin = nin,
+                            .ninstructions = rows * step->ninstructions,
+                            .nout = count - nin,
+                            .in_dtypes = l->dtypes,
+                            .in_uniform = l->uniform,
+                            .instructions = rows > 1 ? l->code : step->instructions,
+                            .out_registers = rows > 1 ? l->outs : step->out_registers,
+                            .nsum = rows * step->nsums,
+                            .sum_registers = rows > 1 ? l->sums : step->sum_registers,
                             .lanes = BLOCK_LANES,
                             .elements = p->rows * step->shape[0],
                             .in_place = in_place};
-    plan->block = block_compile(&spec);
-    if (plan->block == NULL) {
+    BlockCode *code = block_compile(&spec);
+    mem_free(l, sizeof *l);
+    return code;
+}
+
+/* Is a sum over rows most of what the step does? */
+static bool
+takes_rows(const TileProgram *p, const TileStep *step)
+{
+    bool sums = false;
+    for (int k = 0; k < step->nin; k++) {
+        sums = sums || step->in[k].is_sum;
+    }
+    for (int k = 0; k < step->ninstructions; k++) {
+        const Instruction *in = &step->instructions[k];
+        sums = sums && (op_info((OpCode)in->op)->flags & FLAG_CHEAP) != 0;
+    }
+    return sums && step->ninstructions <= LINE_INSTRUCTIONS && p->rows >= LINE_ROWS &&
+           (step->nin + step->nout + step->nsums) * LINE_ROWS <= LINE_OPERANDS;
+}
+
+Status
+tile_prepare_line(const TileProgram *p, const TileStep *step, TilePlan *plan,
+                  int64_t *scratch_bytes, int *npointers)
+{
+    const int rows = takes_rows(p, step) ? LINE_ROWS : 1;
+    if (step->nin + step->nout > LINE_OPERANDS) {
+        return err_set(ERR_RUNTIME, "stage: a block is too large");
+    }
+    plan->block = compile_rows(p, step, 1);
+    plan->together = plan->block == NULL || rows == 1 ? NULL : compile_rows(p, step, rows);
+    if (plan->block == NULL || (rows > 1 && plan->together == NULL)) {
         return STATUS_ERROR;
     }
-    plan->copies = step->nsums * (int64_t)BLOCK_SUM_BYTES +
-                   tile_round(block_scratch_bytes(plan->block), 64);
-    *scratch_bytes = plan->copies + copies * BLOCK_LANES * BLOCK_ELEMENT_BYTES;
+    int64_t bytes = block_scratch_bytes(plan->block);
+    if (rows > 1 && block_scratch_bytes(plan->together) > bytes) {
+        bytes = block_scratch_bytes(plan->together);
+    }
+    plan->copies = rows * step->nsums * (int64_t)BLOCK_SUM_BYTES + tile_round(bytes, 64);
+    *npointers = rows * (step->nin + step->nout);
+    *scratch_bytes = plan->copies;
+    for (int i = 0; i < step->nin; i++) {
+        const bool copied = step->in[i].is_view && !stays(p, &step->in[i]);
+        *scratch_bytes += copied ? rows * BLOCK_LANES * BLOCK_ELEMENT_BYTES : 0;
+    }
     return STATUS_OK;
 }
+
+/* ---- running ---- */
 
 /* An operand that moves along the line. */
 typedef struct Mover {
@@ -84,11 +210,13 @@ typedef struct Mover {
 typedef struct Line {
     const Tile *t;
     const TileStep *step;
-    const TilePlan *plan;
+    const BlockCode *block;
     BlockFrame frame;
     void **pointers;
     int64_t lanes; /* of one run */
-    int nmovers;
+    int64_t done;  /* elements since the last look for Ctrl-C */
+    int rows, count, nmovers;
+    LineOperand operands[LINE_OPERANDS];
     Mover movers[LINE_OPERANDS];
 } Line;
 
@@ -111,13 +239,11 @@ first_element(const Tile *t, const TileRef *ref, int64_t r)
 }
 
 static void
-line_find_movers(Line *l)
+line_find_movers(Line *l, char *copy)
 {
-    const TileStep *step = l->step;
-    char *copy = l->t->scratch + l->plan->copies;
-    l->lanes = block_most_lanes(l->plan->block) < LINE_LANES ? BLOCK_LANES : LINE_LANES;
-    for (int k = 0; k < step->nin + step->nout; k++) {
-        const TileRef *ref = operand(step, k);
+    l->lanes = block_most_lanes(l->block) < LINE_LANES ? BLOCK_LANES : LINE_LANES;
+    for (int k = 0; k < l->count; k++) {
+        const TileRef *ref = l->operands[k].ref;
         if (stays(l->t->program, ref)) {
             continue;
         }
@@ -137,14 +263,35 @@ line_find_movers(Line *l)
 }
 
 static void
+line_init(Line *l, const Tile *t, const TileStep *step, const TilePlan *plan, int rows)
+{
+    int nin = 0;
+    l->t = t;
+    l->step = step;
+    l->block = rows > 1 ? plan->together : plan->block;
+    l->rows = rows;
+    l->done = 0;
+    l->nmovers = 0;
+    l->count = list_operands(t->program, step, rows, l->operands, &nin);
+    l->pointers = t->pointers + plan->refs;
+    l->frame = (BlockFrame){.in = (const void *const *)l->pointers,
+                            .out = (void *const *)(l->pointers + nin),
+                            .sums = t->scratch,
+                            .scratch =
+                                t->scratch + rows * step->nsums * (int64_t)BLOCK_SUM_BYTES};
+    line_find_movers(l, t->scratch + plan->copies);
+}
+
+static void
 line_start_row(Line *l, int64_t r)
 {
-    for (int k = 0; k < l->step->nin + l->step->nout; k++) {
-        l->pointers[k] = first_element(l->t, operand(l->step, k), r);
+    for (int k = 0; k < l->count; k++) {
+        l->pointers[k] = first_element(l->t, l->operands[k].ref, r + l->operands[k].row);
     }
     for (int m = 0; m < l->nmovers; m++) {
         l->movers[m].at = l->pointers[l->movers[m].k];
     }
+    block_sums_start(l->block, l->frame.sums);
 }
 
 static void
@@ -160,48 +307,66 @@ line_move(const Line *l, int64_t j, int64_t n)
     }
 }
 
-/* The row's sums into its elements of buffers. */
+/* The sums of rows into their elements of buffers. */
 static void
 line_end_row(const Line *l, int64_t r)
 {
-    for (int s = 0; s < l->step->nsums; s++) {
+    for (int s = 0; s < l->rows * l->step->nsums; s++) {
         _Alignas(16) char sum[BLOCK_ELEMENT_BYTES];
-        const TileRef *ref = &l->step->block_sums[s];
-        block_sum_fold(l->plan->block, l->frame.sums, s, sum);
+        const TileRef *ref = &l->step->block_sums[s % l->step->nsums];
+        block_sum_fold(l->block, l->frame.sums, s, sum);
         cpu_reduce_kernels(REDUCE_SUM, l->t->program->buffers[ref->at].dtype)
-            ->join(first_element(l->t, ref, r), sum, 1);
+            ->join(first_element(l->t, ref, r + s / l->step->nsums), sum, 1);
     }
+}
+
+/* Row r, and those that the program does with it. */
+static bool
+line_run(Line *l, int64_t r)
+{
+    const int64_t size = l->step->shape[0];
+    line_start_row(l, r);
+    if (!block_prologue(l->block, &l->frame)) {
+        return false;
+    }
+    for (int64_t j = 0; j < size; j += l->lanes) {
+        const int64_t n = size - j < l->lanes ? size - j : l->lanes;
+        l->done += n * l->rows;
+        if (l->done >= LOOK_EVERY) {
+            l->done = 0;
+            if (tile_is_stopped(l->t)) {
+                return true;
+            }
+        }
+        line_move(l, j, n);
+        if (!block_run(l->block, &l->frame, n)) {
+            return false;
+        }
+    }
+    line_end_row(l, r);
+    return true;
 }
 
 bool
 tile_line(const Tile *t, const TileStep *step, const TilePlan *plan)
 {
-    Line l = {.t = t, .step = step, .plan = plan, .pointers = t->pointers + plan->refs};
-    l.frame = (BlockFrame){.in = (const void *const *)l.pointers,
-                           .out = (void *const *)(l.pointers + step->nin),
-                           .sums = t->scratch,
-                           .scratch = t->scratch + step->nsums * (int64_t)BLOCK_SUM_BYTES};
-    int64_t done = 0;
-    line_find_movers(&l);
-    for (int64_t r = 0; r < t->n; r++) {
-        line_start_row(&l, r);
-        block_sums_start(plan->block, l.frame.sums);
-        if (!block_prologue(plan->block, &l.frame)) {
-            return false;
-        }
-        for (int64_t j = 0; j < step->shape[0]; j += l.lanes) {
-            const int64_t left = step->shape[0] - j, n = left < l.lanes ? left : l.lanes;
-            done += n;
-            if (done >= LOOK_EVERY && tile_is_stopped(t)) {
-                return true;
-            }
-            done %= LOOK_EVERY;
-            line_move(&l, j, n);
-            if (!block_run(plan->block, &l.frame, n)) {
+    Line l;
+    int64_t r = 0;
+    if (plan->together != NULL && t->n >= LINE_ROWS) {
+        line_init(&l, t, step, plan, LINE_ROWS);
+        for (; r + LINE_ROWS <= t->n; r += LINE_ROWS) {
+            if (!line_run(&l, r)) {
                 return false;
             }
         }
-        line_end_row(&l, r);
+    }
+    if (r < t->n) {
+        line_init(&l, t, step, plan, 1);
+    }
+    for (; r < t->n; r++) {
+        if (!line_run(&l, r)) {
+            return false;
+        }
     }
     return true;
 }

@@ -420,12 +420,13 @@ prepare_steps(TileCode *code)
         }
         if (step->kind == TILE_LINE) {
             int64_t bytes;
-            if (tile_prepare_line(p, step, plan, &bytes) != STATUS_OK) {
+            int npointers;
+            if (tile_prepare_line(p, step, plan, &bytes, &npointers) != STATUS_OK) {
                 return STATUS_ERROR;
             }
             code->scratch_bytes = bytes > code->scratch_bytes ? bytes : code->scratch_bytes;
             plan->refs = code->npointers;
-            code->npointers += step->nin + step->nout;
+            code->npointers += npointers;
         }
         if (step->kind == TILE_MAP || step->kind == TILE_ROW_MAP) {
             plan->packed = code->packed_bytes;
@@ -494,6 +495,7 @@ backend_cpu_tile_release(TileCode *code)
     const TileProgram *p = code->program;
     for (int s = 0; code->plans != NULL && s < p->nsteps; s++) {
         block_free(code->plans[s].block);
+        block_free(code->plans[s].together);
     }
     mem_free(code->plans, ((size_t)p->nsteps + 1) * sizeof(TilePlan));
     mem_free(code->places, ((size_t)p->nbuffers + 1) * sizeof(int64_t));
