@@ -82,6 +82,20 @@ def test_several_vectors(width, vectors, dtype):
     check(x, w)
 
 
+@pytest.mark.parametrize("vectors", [1, 2, 4, 5])
+@pytest.mark.parametrize("width", [3, 20, 33])
+def test_vectors_before_the_rows(width, vectors):
+    x, _ = data(3001, width)
+    w = np.random.default_rng(vectors).standard_normal((vectors, width)) * 0.2
+    call = pa.value_and_grad(lambda w: pa.sum(pa.tanh(w @ pa.transpose(x))))
+    before = _core._stage_runs()
+    value, grad = call(w)
+    assert _core._stage_runs() > before
+    y = np.tanh(w @ x.T)
+    np.testing.assert_allclose(value, y.sum(), rtol=1e-12, atol=1e-9)
+    np.testing.assert_allclose(grad, (1 - y**2) @ x, rtol=1e-11, atol=1e-9)
+
+
 def test_several_products_of_the_same_rows():
     x, w = data(3001, 21)
     v = w[::-1].copy()

@@ -68,7 +68,7 @@ typedef enum TileKind {
     TILE_MAP,     /* out[0][.., i] = sum_j in[1][.., i, j] in[0][.., j]; in[1] is shared */
     TILE_OUTER,   /* sum[.., i, j] += sum over rows of in[0][.., i] in[1][.., j] */
     TILE_ROW_MAP, /* TILE_MAP, in[0] a row-wise view that is read where it lies */
-    TILE_ROW_OUTER, /* TILE_OUTER, in[1] likewise */
+    TILE_ROW_OUTER, /* TILE_OUTER, in[1] likewise; the sum may be `turned`: [.., j, i] */
     TILE_SUM,     /* sum[.., j] += sum over rows of in[0][.., j] */
     TILE_MOMENTS, /* sum[f, k] += sum over rows of in[0][k] z[j] z[l], f = j (j + 1) / 2 + l, for
                    * l <= j, where z is in[1] with 1 after it; float64 */
@@ -83,6 +83,7 @@ typedef struct TileStep {
     int64_t shape[TILE_NDIM];
     int64_t ni, nj;           /* moments: of x, of k; contractions: their refs have strides for i and j at `ndim`
                                * (shared in[1]: i at ndim, j at ndim + 1); indexed: ni rows */
+    bool turned;
     int to;                   /* TILE_OUTER, TILE_SUM, TILE_SCATTER: the sum; TILE_STORE: the output */
     int nin, nout;
     const TileRef *in, *out;

@@ -83,10 +83,9 @@ row_operand(const StageBuild *b, int32_t at, const StageProduct *p)
         StageOperand operand;
         const int64_t i = p->shape[p->ndim], j = p->shape[p->ndim + 1];
         const int64_t other = role == ROLE_MAP ? i : k == 0 ? j : i;
-        const int64_t most = role == ROLE_OUTER && k == 0 ? 1 : ROW_SIDE;
         stage_operand(b, at, k, p->naxes[k], p->axes[k], &operand);
         if ((role == ROLE_OUTER || k == p->rows) && operand.reading == READ_ROWS &&
-            operand.strides[p->ndim] == 1 && other <= most) {
+            operand.strides[p->ndim] == 1 && other <= ROW_SIDE) {
             return k;
         }
     }
@@ -190,6 +189,7 @@ stage_add_outer(StageBuild *b, int32_t at)
                      .ndim = n,
                      .ni = p.shape[n + other],
                      .nj = p.shape[n + 1 - other],
+                     .turned = other == 1,
                      .to = stage_add_sum(b, at, -1),
                      .nin = 2,
                      .in = in};

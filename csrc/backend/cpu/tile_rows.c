@@ -51,7 +51,8 @@ tile_row_outer(const Tile *t, const TileStep *step, const TilePlan *plan)
 {
     const TileRef *p = &step->in[0];
     const TileRows rows = rows_of(t, step->in[1].at, step->nj, plan);
+    const int64_t i_step = step->turned ? 1 : step->nj, j_step = step->turned ? step->ni : 1;
     cpu_tile_row_kernels(t->program->buffers[p->at].dtype)
-        ->outer(tile_part(t, step->to), step->nj, 1, tile_buffer(t, p),
+        ->outer(tile_part(t, step->to), i_step, j_step, tile_buffer(t, p),
                 p->strides[step->ndim] * t->code->lanes, step->ni, &rows);
 }
