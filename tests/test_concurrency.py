@@ -1,6 +1,8 @@
 """Threads and reentrant calls that meet in the same recorded arrays."""
 
+import os
 import threading
+import time
 
 import numpy as np
 import pytest
@@ -87,3 +89,20 @@ def test_threads_share_a_computed_array():
     for got in found:
         for a, b in zip(got, right, strict=True):
             np.testing.assert_array_equal(a, b)
+
+
+@pytest.mark.skipif(
+    not os.path.isdir("/proc/self/task"), reason="asks Linux for the threads"
+)
+def test_workers_may_use_every_cpu_after_they_were_woken():
+    """The pool wakes a worker elsewhere than on the caller's CPU, for that time only."""
+    x = pyarr.asarray(np.ones((300, 300)))
+    for _ in range(10):
+        _ = x @ x
+        time.sleep(0.005)  # longer than workers spin
+    own = [int(thread) for thread in os.listdir("/proc/self/task")]
+    expected = [os.sched_getaffinity(0)] * len(own)
+    deadline = time.monotonic() + 10  # on a busy machine the last one may wake late
+    while [os.sched_getaffinity(thread) for thread in own] != expected:
+        assert time.monotonic() < deadline
+        time.sleep(0.01)

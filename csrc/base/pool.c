@@ -15,7 +15,11 @@
 #include <stdatomic.h>
 #include <stdbool.h>
 #include <stddef.h>
+#include <string.h>
 #include <unistd.h>
+#ifdef __linux__
+#include <sys/syscall.h>
+#endif
 
 #include "base/poll.h"
 #include "base/settings.h"
@@ -175,6 +179,85 @@ work_and_poll(Job *job)
     }
 }
 
+#ifdef __linux__
+/* Workers that sleep, by number; under lock. */
+static struct Sleeper {
+    bool asleep, moved;
+    int cpu;        /* where it went to sleep */
+    pid_t thread;   /* as the system counts */
+    cpu_set_t cpus; /* that it may use, if it was moved */
+} sleepers[POOL_MAX_THREADS];
+
+static void
+sleeper_begin(int worker)
+{
+    sleepers[worker].asleep = true;
+    sleepers[worker].moved = false;
+    sleepers[worker].cpu = sched_getcpu();
+    sleepers[worker].thread = (pid_t)syscall(SYS_gettid);
+}
+
+static void
+sleeper_end(int worker)
+{
+    struct Sleeper *const s = &sleepers[worker];
+    s->asleep = false;
+    if (s->moved) {
+        sched_setaffinity(0, sizeof s->cpus, &s->cpus);
+    }
+}
+
+/*
+ * Workers are not woken where the caller runs. Where there are few CPUs Linux does not look for
+ * an idle one: it would leave a worker that slept there, and the two would take turns, until
+ * loads are balanced some 10 to 100 ms later.
+ */
+static void
+sleepers_place(void)
+{
+    const int cpu = sched_getcpu();
+    for (int worker = 1; worker <= pool.workers && cpu >= 0; worker++) {
+        struct Sleeper *const s = &sleepers[worker];
+        if (!s->asleep || s->moved || s->cpu != cpu ||
+            sched_getaffinity(s->thread, sizeof s->cpus, &s->cpus) != 0 ||
+            CPU_COUNT(&s->cpus) < pool_size()) {
+            continue;
+        }
+        cpu_set_t others = s->cpus;
+        CPU_CLR(cpu, &others);
+        s->moved = sched_setaffinity(s->thread, sizeof others, &others) == 0;
+    }
+}
+
+static void
+sleepers_forget(void)
+{
+    memset(sleepers, 0, sizeof sleepers);
+}
+#else
+static void
+sleeper_begin(int worker)
+{
+    (void)worker;
+}
+
+static void
+sleeper_end(int worker)
+{
+    (void)worker;
+}
+
+static void
+sleepers_place(void)
+{
+}
+
+static void
+sleepers_forget(void)
+{
+}
+#endif
+
 /* Sleep, with the lock held, until there is a job with a seat. */
 static Job *
 wait_for_job(int thread)
@@ -190,7 +273,9 @@ wait_for_job(int thread)
         pthread_mutex_lock(&pool.lock);
         if (!changed && atomic_load(&pool.generation) == seen) {
             pool.sleeping++;
+            sleeper_begin(thread);
             pthread_cond_wait(&pool.wake, &pool.lock);
+            sleeper_end(thread);
             pool.sleeping--;
         }
     }
@@ -273,6 +358,7 @@ after_fork_child(void)
     pool.seats = 0;
     pool.sleeping = 0;
     pool.workers = 0;
+    sleepers_forget();
     atomic_store(&pool.running, 0);
     atomic_store(&pool.busy, false);
 }
@@ -294,6 +380,7 @@ publish(Job *job, int helpers)
     pool.seats = helpers;
     atomic_fetch_add(&pool.generation, 1);
     if (pool.sleeping > 0) {
+        sleepers_place();
         pthread_cond_broadcast(&pool.wake);
     }
     pthread_mutex_unlock(&pool.lock);
