@@ -136,7 +136,7 @@ typedef struct TileMoments {
     int64_t nx, nk, ni;
     const double *sums;
     const double *rows;               /* [k][i][nx + 1] */
-    double *product;                  /* by (k, i) and x, NULL: not wanted */
+    double *product;                  /* by (k, i) and x */
     int64_t row_stride, x_stride;     /* of it, elements */
     double *sum;                      /* by (k, i), or NULL */
 } TileMoments;

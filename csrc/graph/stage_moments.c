@@ -288,10 +288,16 @@ gather_rows(const Stage *stage, const StageMoments *m, const TileMemory *views, 
     const int n = stage->tile_views.data[m->matrix].ndim - 2;
     for (int64_t e = 0; e < count; e++) {
         const char *from = matrix->data + e * matrix->strides[n];
-        for (int64_t j = 0; j < m->nx; j++) {
-            double x;
-            memcpy(&x, from + j * matrix->strides[n + 1], sizeof x);
-            to[e * width + j] = m->matrix_sign * x;
+        const int64_t stride = matrix->strides[n + 1];
+        double *row = to + e * width;
+        if (stride == (int64_t)sizeof(double)) {
+            memcpy(row, from, (size_t)m->nx * sizeof(double));
+        }
+        for (int64_t j = 0; j < m->nx && stride != (int64_t)sizeof(double); j++) {
+            memcpy(row + j, from + j * stride, sizeof(double));
+        }
+        for (int64_t j = 0; j < m->nx && m->matrix_sign < 0; j++) {
+            row[j] = -row[j];
         }
         to[e * width + m->nx] = 0.0;
     }

@@ -32,20 +32,32 @@ unpack(const TileMoments *m, int64_t k, double *to, int64_t step)
 }
 
 static bool
+all_finite(const double *x, int64_t n)
+{
+    const uint64_t exponent = UINT64_C(0x7ff) << 52;
+    uint64_t found = 0;
+    for (int64_t i = 0; i < n; i++) {
+        uint64_t bits;
+        memcpy(&bits, &x[i], sizeof bits);
+        found |= (uint64_t)((bits & exponent) == exponent);
+    }
+    return found == 0;
+}
+
+static bool
 write_rows(const TileMoments *m, int64_t first, const double *from, int64_t step)
 {
-    double doubt = 0; /* NaN from the first infinity or NaN on */
+    bool finite = true;
     for (int64_t i = 0; i < m->ni; i++, from += step) {
-        for (int64_t j = 0; j < m->nx && m->product != NULL; j++) {
+        for (int64_t j = 0; j < m->nx; j++) {
             m->product[(first + i) * m->row_stride + j * m->x_stride] = from[j];
-            doubt += from[j] - from[j];
         }
         if (m->sum != NULL) {
             m->sum[first + i] = from[m->nx];
-            doubt += from[m->nx] - from[m->nx];
         }
+        finite = finite && all_finite(from, m->nx + (m->sum != NULL));
     }
-    return doubt == 0;
+    return finite;
 }
 
 Status

@@ -224,11 +224,16 @@ tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan)
     char *to = sweep->packed + plan->packed;
     do {
         const char *from = memory->data + tile_offset(memory->strides, index, step->ndim);
+        const int64_t stride = memory->strides[step->ndim + 1];
         for (int64_t i = 0; i < step->ni; i++) {
-            for (int64_t j = 0; j < step->nj; j++, to += size) {
-                memcpy(to, from + i * memory->strides[step->ndim] +
-                               j * memory->strides[step->ndim + 1], (size_t)size);
+            const char *row = from + i * memory->strides[step->ndim];
+            for (int64_t j = 0; j < step->nj && stride != size; j++) {
+                memcpy(to + j * size, row + j * stride, (size_t)size);
             }
+            if (stride == size) {
+                memcpy(to, row, (size_t)(step->nj * size));
+            }
+            to += step->nj * size;
             memset(to, 0, (size_t)padding);
             to += padding;
         }

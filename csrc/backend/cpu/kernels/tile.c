@@ -80,17 +80,20 @@ tile_load(void *to, int64_t lanes, const char *from, int64_t row_stride, int64_t
         }
         return;
     }
-    const bool blocks = stride == (int64_t)sizeof(E);
-    const int64_t rows = blocks ? n - n % BLOCK : 0, whole = blocks ? count - count % BLOCK : 0;
-    for (int64_t r = 0; r < rows; r += BLOCK) {
-        for (int64_t e = 0; e < whole; e += BLOCK) {
-            transpose_block(out + e * lanes + r, lanes,
-                            from + r * row_stride + e * (int64_t)sizeof(E), row_stride);
+    if (stride != (int64_t)sizeof(E) || n < BLOCK || count < BLOCK) {
+        for (int64_t e = 0; e < count; e++) {
+            for (int64_t r = 0; r < n; r++) {
+                memcpy(out + e * lanes + r, from + r * row_stride + e * stride, sizeof(E));
+            }
         }
+        return;
     }
-    for (int64_t e = 0; e < count; e++) {
-        for (int64_t r = e < whole ? rows : 0; r < n; r++) {
-            memcpy(out + e * lanes + r, from + r * row_stride + e * stride, sizeof(E));
+    for (int64_t r = 0; r < n; r += BLOCK) { /* the last blocks lie over those before them */
+        const int64_t row = r < n - BLOCK ? r : n - BLOCK;
+        for (int64_t e = 0; e < count; e += BLOCK) {
+            const int64_t first = e < count - BLOCK ? e : count - BLOCK;
+            transpose_block(out + first * lanes + row, lanes,
+                            from + row * row_stride + first * stride, row_stride);
         }
     }
 }
