@@ -51,6 +51,8 @@ struct Native {
 
 /* Can this instruction be emitted? May it need a guard? (native_select.c) */
 bool native_supports(const Compiler *c, const Instruction *in, bool wide);
+/* How many nodes a supported one takes, constants among them. */
+int native_nodes(const Instruction *in, bool wide);
 /* Its value, given those of its inputs. */
 Ir native_value(IrBuilder *b, const Compiler *c, const Instruction *in, const Ir *inputs);
 

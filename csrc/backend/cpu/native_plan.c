@@ -7,9 +7,9 @@
 #include <string.h>
 
 enum {
-    MOST_NODES = 4000,  /* of a segment: its code should fit into the instruction cache */
-    WINDOW_NODES = 110, /* that a processor looks ahead over, about */
-    MANY_LANES = 256    /* for which loads and stores between segments are cheap */
+    MOST_NODES = 4000, /* of a segment: its code should fit into the instruction cache */
+    LONG_NODES = 64,   /* from here on iterations hardly overlap */
+    MANY_LANES = 256   /* for which loads and stores between segments are cheap */
 };
 
 typedef struct Planner {
@@ -18,6 +18,8 @@ typedef struct Planner {
     uint8_t *known; /* by register: its value is there */
     uint8_t *done;  /* by instruction */
     int left;
+    int nodes, share; /* in segments so far, and of each segment */
+    int segments;
 } Planner;
 
 static bool
@@ -32,37 +34,60 @@ is_ready(const Planner *p, int k)
     return p->done[k] == 0;
 }
 
-/* The nodes after which a segment ends. Iterations of a long loop do not overlap, so that it runs
- * at the speed of its longest chain: loops that pass their values on in memory are faster. */
+/* The nodes of each segment. Iterations of a long loop do not overlap, so that it runs at the
+ * speed of its longest chain: loops of equal length that pass their values on in memory are
+ * faster. */
 static int
-most_nodes(const BlockSpec *spec)
+plan_share(const Planner *p)
 {
+    const BlockSpec *spec = p->c->spec;
     const int64_t lanes = spec->lanes == 0 ? BLOCK_LANES : spec->lanes;
-    return lanes >= MANY_LANES && !spec->in_place ? WINDOW_NODES : MOST_NODES;
+    int nodes = 0;
+    for (int k = 0; k < spec->ninstructions; k++) {
+        const Instruction *in = &spec->instructions[k];
+        const bool emitted = p->done[k] == 0 && native_supports(p->c, in, p->native->wide);
+        nodes += emitted ? native_nodes(in, p->native->wide) : 0;
+    }
+    const int count = lanes < MANY_LANES || spec->in_place ? nodes / MOST_NODES + 1
+                                                           : nodes / LONG_NODES + 1;
+    return nodes / count + 1;
 }
 
-/* All instructions of one kind whose inputs are known, and those that then follow. */
+/* The nodes so far at which a segment that begins here ends: it makes up for what those before
+ * it left, but for no more than one share. */
+static int
+segment_end(const Planner *p)
+{
+    const int even = (p->segments + 1) * p->share, most = p->nodes + 2 * p->share;
+    return even < most ? even : most;
+}
+
+/* All instructions of one kind whose inputs are known, and those that then follow; of emitted
+ * ones, until the segment is full. */
 static bool
 plan_stage(Planner *p, bool emitted)
 {
     Native *native = p->native;
-    const int first = (int)native->order.size;
-    const int most = most_nodes(p->c->spec);
-    int nodes = 0;
-    for (int k = 0; k < p->c->spec->ninstructions && nodes < most; k++) {
+    const int first = (int)native->order.size, end = segment_end(p);
+    for (int k = 0; k < p->c->spec->ninstructions; k++) {
         const Instruction *in = &p->c->spec->instructions[k];
         if (!is_ready(p, k) || native_supports(p->c, in, native->wide) != emitted) {
             continue;
         }
+        const int nodes = emitted ? native_nodes(in, native->wide) : 0;
+        if (emitted && native->order.size > first && p->nodes + nodes / 2 > end) {
+            break;
+        }
+        p->nodes += nodes;
         p->done[k] = 1;
         p->known[in->out] = 1;
         p->left--;
-        nodes += (op_info((OpCode)in->op)->flags & FLAG_CHEAP) != 0 ? 4 : 60;
         if (vec_push(&native->order, (uint16_t)k) != STATUS_OK) {
             return false;
         }
     }
     const int count = (int)native->order.size - first;
+    p->segments += emitted && count > 0;
     return count == 0 ||
            vec_push(&native->stages, (Stage){emitted, first, count, 0}) == STATUS_OK;
 }
@@ -190,6 +215,7 @@ plan_all(Planner *p, int *nslots)
         p->done[k] = p->c->registers[spec->instructions[k].out].uniform;
         p->left += p->done[k] == 0;
     }
+    p->share = plan_share(p);
     bool any = false;
     while (p->left > 0) {
         const int before = p->left;
@@ -221,7 +247,8 @@ native_plan(const Compiler *c, int *nslots)
     if (native != NULL) {
         native->wide = wide;
         native->lanes = wide ? 8 : 4;
-        Planner p = {c, native, marks, marks + c->code->nregisters, 0};
+        Planner p = {.c = c, .native = native, .known = marks};
+        p.done = marks + c->code->nregisters;
         if (!plan_all(&p, nslots)) {
             native_free(native);
             native = NULL;

@@ -9,6 +9,7 @@ enum { ROW_NONE, ROW_PLAIN, ROW_GUARDED };
 
 /* By instruction set (0: AVX2) and row. */
 static uint8_t rows[2][OP_ELEMENTWISE_COUNT];
+static uint16_t row_nodes[2][OP_ELEMENTWISE_COUNT]; /* that a row takes */
 static pthread_once_t rows_once = PTHREAD_ONCE_INIT;
 
 /* Each row is read once, to see whether it has a reading. */
@@ -26,6 +27,7 @@ find_rows(void)
             rows[wide][op] = b.failed || b.unsupported ? ROW_NONE
                              : b.guarded              ? ROW_GUARDED
                                                       : ROW_PLAIN;
+            row_nodes[wide][op] = (uint16_t)(b.nodes.size - in[2]);
             vec_fini(&b.nodes);
         }
     }
@@ -99,6 +101,13 @@ native_supports(const Compiler *c, const Instruction *in, bool wide)
     }
     const int row = rows[wide][in->op];
     return row == ROW_PLAIN || (row == ROW_GUARDED && !c->spec->in_place);
+}
+
+int
+native_nodes(const Instruction *in, bool wide)
+{
+    const bool row = in->loop == DT_f64 && op_is_elementwise((OpCode)in->op);
+    return row && pthread_once(&rows_once, find_rows) == 0 ? row_nodes[wide][in->op] : 1;
 }
 
 static Ir
