@@ -17,12 +17,14 @@
 enum {
     SMALL_ACCESSES = 4,           /* operands planned without allocation: one row */
     SMALL_BYTES = 16384,          /* scratch that a run finds on the stack */
+    LONG_BLOCK = 8192             /* lanes of one run, where a block may have so many */
 };
 
 typedef struct Run {
     const Prepared *prepared;
     char *const *in, *const *out, *const *sums;
     bool staged;   /* outputs must not be written before a block's inputs are read */
+    int64_t lanes; /* of one block */
     char *scratch; /* frame_bytes for each thread */
     char *parts;   /* of each sum, the results of its chunks */
     atomic_int negative_power;
@@ -185,7 +187,7 @@ run_range(void *ctx, int64_t begin, int64_t end, int thread)
     }
     for (int64_t at = begin, n; at < end && atomic_load(&run->negative_power) == 0; at += n) {
         const int64_t left = prepared->run_length - at % prepared->run_length;
-        n = end - at < BLOCK_LANES ? end - at : BLOCK_LANES;
+        n = end - at < run->lanes ? end - at : run->lanes;
         n = left < n ? left : n;
         if (nsum == 0) {
             run_block(run, &t, at, n);
@@ -299,6 +301,20 @@ run_unprepared(const Prepared *prepared, char *const *in, char *const *out, char
     return status;
 }
 
+/* Long blocks where values stay in registers and all operands are read where they lie: most of
+ * what a call costs is loading constants. */
+static int64_t
+lanes_of(const Run *run)
+{
+    const Prepared *prepared = run->prepared;
+    const Program *p = &prepared->program;
+    bool direct = !run->staged && block_most_lanes(prepared->code) >= LONG_BLOCK;
+    for (int i = 0; i < p->nin + p->nout; i++) {
+        direct = direct && prepared->reach[i] != REACH_COPIED;
+    }
+    return direct ? LONG_BLOCK : BLOCK_LANES;
+}
+
 Status
 cpu_run_prepared(const Prepared *prepared, char *const *in, char *const *out, char *const *sums)
 {
@@ -319,6 +335,7 @@ cpu_run_prepared(const Prepared *prepared, char *const *in, char *const *out, ch
     }
     Run run = {.prepared = prepared, .in = in, .out = out, .sums = sums};
     run.staged = !block_is_in_place(prepared->code) && is_aliased(p, in, out);
+    run.lanes = lanes_of(&run);
     return run_blocks(&run);
 }
 
