@@ -161,6 +161,13 @@ Status stage_finish_moments(const Stage *stage, const TileMemory *views, char *c
 /* Views that some step needs in a buffer are not read where they lie by others. */
 Status stage_find_buffered(StageBuild *b);
 
+/* Bytes of a sum that is no output, so that the next one is aligned for any dtype. */
+static inline int64_t
+stage_temporary_bytes(const TileSum *sum)
+{
+    return (sum->count * dtype_size(sum->dtype) + 15) / 16 * 16;
+}
+
 /* Is the member computed by a block? */
 static inline bool
 stage_in_block(const StageBuild *b, int32_t at)

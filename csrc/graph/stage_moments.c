@@ -271,7 +271,7 @@ stage_add_moments(StageBuild *b, StageMoments *m)
     TileSum *sum = &b->stage->sums.data[m->part];
     sum->output = -1;
     sum->count = (m->nx + 1) * (m->nx + 2) / 2 * m->nk;
-    b->stage->temporary_bytes += sum->count * (int64_t)sizeof(double);
+    b->stage->temporary_bytes += stage_temporary_bytes(sum);
     const TileStep step = {
         .kind = TILE_MOMENTS, .ni = m->nx, .nj = m->nk, .to = m->part, .nin = 2, .in = in};
     return stage_add_step(b, &step);

@@ -271,7 +271,7 @@ stage_add_pushed(StageBuild *b, int32_t at)
         push.shape[d] = p.shape[d];
         sum->count *= p.shape[d];
     }
-    b->stage->temporary_bytes += sum->count * dtype_size(sum->dtype);
+    b->stage->temporary_bytes += stage_temporary_bytes(sum);
     /* where the product's axes lie in the result: those of what is summed, back to its own */
     memcpy(axes, p.loops, (size_t)n * sizeof(int));
     axes[n] = p.rows == 0 ? b->g->nodes[product]->ndim - 1 : b->g->nodes[product]->ndim - 2;

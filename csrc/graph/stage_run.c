@@ -139,7 +139,7 @@ place_sums(const Stage *stage, char *const *out, char *temporary, char **sums)
     for (int s = 0; s < stage->sums.size; s++) {
         const TileSum *sum = &stage->sums.data[s];
         sums[s] = sum->output >= 0 ? out[sum->output] : temporary;
-        temporary += sum->output >= 0 ? 0 : sum->count * dtype_size(sum->dtype);
+        temporary += sum->output >= 0 ? 0 : stage_temporary_bytes(sum);
     }
 }
 
