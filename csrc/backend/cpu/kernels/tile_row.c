@@ -6,18 +6,31 @@
 #include "backend/cpu/kernels/tile.h"
 #include "backend/cpu/kernels/tile_vector.h"
 
-enum { MOST = 4 }; /* vectors of a row that are multiplied at a time */
+/* A vector in registers of this machine: compilers keep longer ones in memory. */
+#if defined(__AVX512F__)
+#define PART_BYTES 64
+#elif defined(__AVX__)
+#define PART_BYTES 32
+#else
+#define PART_BYTES 16
+#endif
+enum { PARTS = 64 / PART_BYTES, PL = PART_BYTES / sizeof(E) };
+typedef E Part __attribute__((vector_size(PART_BYTES)));
+typedef E PartUnaligned __attribute__((vector_size(PART_BYTES), aligned(1), may_alias));
 
+/* vectors of a row that are multiplied at a time: by those of the shared side, and into as many
+ * pairs of sums as there are registers */
+enum { MAP_MOST = 4, OUTER_MOST = PARTS == 1 ? 4 : PARTS == 2 ? 2 : 1 };
 enum { NEAR_BYTES = 16 * 1024 }; /* of rows that are read several times */
 
 #define INT_f32 int32_t
 #define INT_f64 int64_t
-typedef JOIN(INT_, T) Mask __attribute__((vector_size(64)));
+typedef JOIN(INT_, T) Mask __attribute__((vector_size(PART_BYTES)));
 
 /* The last elements of a row, fewer than a vector has; the other lanes are zero. */
 typedef struct Tail {
     int count;
-    Mask mask;
+    Mask mask[PARTS];
     const char *end;
 } Tail;
 
@@ -26,65 +39,123 @@ tail_of(const TileRows *t)
 {
     Tail tail = {.count = (int)(t->nj % VL), .end = t->end};
     for (int k = 0; k < VL; k++) {
-        tail.mask[k] = k < tail.count ? -1 : 0;
+        tail.mask[k / PL][k % PL] = k < tail.count ? -1 : 0;
     }
     return tail;
 }
 
-INLINE Vec
-load_tail(const char *p, const Tail *tail)
+INLINE Part
+load_whole(const char *p)
 {
-    if (tail->end - p >= (int64_t)sizeof(Vec)) {
-        return (Vec)((Mask)load_unaligned(p) & tail->mask);
+    return *(const PartUnaligned *)p;
+}
+
+/* Part h of the vector of which `tail` are elements of the row. */
+INLINE Part
+load_tail(const char *p, int h, const Tail *tail)
+{
+    if (tail->end - p >= 64) {
+        return (Part)((Mask)load_whole(p + h * PART_BYTES) & tail->mask[h]);
     }
-    Vec v = {0};
-    for (int k = 0; k < tail->count; k++) {
+    Part v = {0};
+    for (int k = 0; k < PL && h * PL + k < tail->count; k++) {
         E x;
-        memcpy(&x, p + k * (int64_t)sizeof(E), sizeof x);
+        memcpy(&x, p + (h * PL + k) * (int64_t)sizeof(E), sizeof x);
         v[k] = x;
     }
     return v;
 }
 
-INLINE Vec
-load_part(const char *p, bool whole, const Tail *tail)
+INLINE Part
+load_part(const char *p, int h, bool whole, const Tail *tail)
 {
-    return whole ? load_unaligned(p) : load_tail(p, tail);
+    return whole ? load_whole(p + h * PART_BYTES) : load_tail(p, h, tail);
 }
 
-/* Calls f(vectors, tail, ...) for the next part of `left` elements of a row. */
-#define EACH_PART(f, left, tail, ...)                                                              \
-    switch ((left) / VL * 2 + ((left) % VL != 0)) {                                                \
+/* Calls f(vectors, tail, ...) for the next elements of a row, at most `most` vectors of them. */
+#define EACH_PART(f, most, left, tail, ...)                                                        \
+    switch ((left) >= (most) * VL ? 0 : (left) / VL * 2 + ((left) % VL != 0)) {                    \
     case 1: f(0, tail, __VA_ARGS__); break;                                                        \
     case 2: f(1, NULL, __VA_ARGS__); break;                                                        \
-    case 3: f(1, tail, __VA_ARGS__); break;                                                        \
-    case 4: f(2, NULL, __VA_ARGS__); break;                                                        \
-    case 5: f(2, tail, __VA_ARGS__); break;                                                        \
-    case 6: f(3, NULL, __VA_ARGS__); break;                                                        \
-    case 7: f(3, tail, __VA_ARGS__); break;                                                        \
-    default: f(MOST, NULL, __VA_ARGS__);                                                           \
+    case 3: f(most < 2 ? 0 : 1, tail, __VA_ARGS__); break;                                         \
+    case 4: f(most < 3 ? 0 : 2, NULL, __VA_ARGS__); break;                                         \
+    case 5: f(most < 3 ? 0 : 2, tail, __VA_ARGS__); break;                                         \
+    case 6: f(most < 4 ? 0 : 3, NULL, __VA_ARGS__); break;                                         \
+    case 7: f(most < 4 ? 0 : 3, tail, __VA_ARGS__); break;                                         \
+    default: f(most, NULL, __VA_ARGS__);                                                           \
     }
 
 /* ---- rows times vectors ---- */
 
+/* The sums of the lanes of each row, in the order of fold_lanes on all machines. */
+INLINE void
+fold_rows(E *out, Part (*sums)[PARTS])
+{
+#if PART_BYTES == 64
+    Vec rows[VL];
+    for (int k = 0; k < VL; k++) {
+        rows[k] = sums[k][0];
+    }
+    *(Vec *)out = fold_lanes(rows);
+#elif PART_BYTES == 32 && JOIN(IS_, T)
+    for (int k = 0; k < VL; k += 4) {
+        Part half[2];
+        for (int h = 0; h < 2; h++) {
+            const Part a = sums[k][h], b = sums[k + 1][h], c = sums[k + 2][h], d = sums[k + 3][h];
+            const Part ab = SHUFFLE(a, b, 0, 4, 2, 6) + SHUFFLE(a, b, 1, 5, 3, 7);
+            const Part cd = SHUFFLE(c, d, 0, 4, 2, 6) + SHUFFLE(c, d, 1, 5, 3, 7);
+            half[h] = SHUFFLE(ab, cd, 0, 1, 4, 5) + SHUFFLE(ab, cd, 2, 3, 6, 7);
+        }
+        *(PartUnaligned *)(out + k) = half[0] + half[1];
+    }
+#elif JOIN(IS_, T)
+    for (int k = 0; k < VL; k += 2) {
+        Part pairs[4];
+        for (int h = 0; h < 4; h++) {
+            const Part a = sums[k][h], b = sums[k + 1][h];
+            pairs[h] = SHUFFLE(a, b, 0, 2) + SHUFFLE(a, b, 1, 3);
+        }
+        *(PartUnaligned *)(out + k) = (pairs[0] + pairs[1]) + (pairs[2] + pairs[3]);
+    }
+#else
+    for (int k = 0; k < VL; k++) {
+        for (int parts = PARTS / 2; parts > 0; parts /= 2) {
+            for (int h = 0; h < parts; h++) {
+                sums[k][h] += sums[k][h + parts];
+            }
+        }
+        E a[PL];
+        memcpy(a, &sums[k][0], sizeof a);
+        for (int w = PL / 2; w > 0; w /= 2) {
+            for (int i = 0; i < w; i++) {
+                a[i] += a[i + w];
+            }
+        }
+        out[k] = a[0];
+    }
+#endif
+}
+
 /* sums[k] += the products of `vectors` vectors of row k, and of the tail; the first part begins
  * with zero. The compiler must not know `count`: it would take the rows side by side. */
 INLINE void
-map_part(const int vectors, const Tail *tail, Vec *sums, bool first, const E *a, const char *x,
-         int64_t row_stride, int count)
+map_part(const int vectors, const Tail *tail, Part (*sums)[PARTS], bool first, const E *a,
+         const char *x, int64_t row_stride, int count)
 {
-    const int parts = vectors + (tail ? 1 : 0);
-    Vec w[MOST + 1];
-    for (int v = 0; v < parts; v++) {
-        w[v] = load(a + v * VL);
+    const int all = vectors + (tail ? 1 : 0);
+    Part w[(MAP_MOST + 1) * PARTS];
+    for (int v = 0; v < all * PARTS; v++) {
+        w[v] = *(const Part *)(a + v * PL);
     }
     for (int k = 0; k < count; k++) {
         const char *row = x + k * row_stride;
-        Vec sum = first ? (Vec){0} : sums[k];
-        for (int v = 0; v < parts; v++) {
-            sum += load_part(row + v * 64, v < vectors, tail) * w[v];
+        for (int h = 0; h < PARTS; h++) {
+            Part sum = first ? (Part){0} : sums[k][h];
+            for (int v = 0; v < all; v++) {
+                sum += load_part(row + v * 64, h, v < vectors, tail) * w[v * PARTS + h];
+            }
+            sums[k][h] = sum;
         }
-        sums[k] = sum;
     }
 }
 
@@ -96,16 +167,17 @@ row_map(void *out, int64_t out_step, const void *a, int64_t a_step, int64_t ni,
     for (int64_t r = 0; r < t->n; r += VL) {
         const int count = t->n - r < VL ? (int)(t->n - r) : VL;
         for (int64_t i = 0; i < ni; i++) {
-            Vec sums[VL];
-            for (int64_t j = 0; j < t->nj; j += MOST * VL) {
+            Part sums[VL][PARTS];
+            for (int64_t j = 0; j < t->nj; j += MAP_MOST * VL) {
                 const E *const w = (const E *)a + i * a_step + j;
                 const char *const x = t->x + r * t->row_stride + j * (int64_t)sizeof(E);
-                EACH_PART(map_part, t->nj - j, &tail, sums, j == 0, w, x, t->row_stride, count)
+                EACH_PART(map_part, MAP_MOST, t->nj - j, &tail, sums, j == 0, w, x, t->row_stride,
+                          count)
             }
             for (int k = count; k < VL; k++) {
-                sums[k] = (Vec){0};
+                memset(sums[k], 0, sizeof sums[k]);
             }
-            *(Vec *)((E *)out + i * out_step + r) = fold_lanes(sums);
+            fold_rows((E *)out + i * out_step + r, sums);
         }
     }
 }
@@ -117,30 +189,34 @@ INLINE void
 outer_part(const int vectors, const Tail *tail, E *sum, int64_t j_step, const E *p, const char *x,
            int64_t row_stride, int64_t n, int64_t ahead)
 {
-    const int parts = vectors + (tail ? 1 : 0);
-    Vec sums[2][MOST + 1];
-    for (int v = 0; v < parts; v++) {
-        sums[0][v] = sums[1][v] = (Vec){0};
+    const int all = vectors + (tail ? 1 : 0);
+    Part sums[2][OUTER_MOST + 1][PARTS];
+    for (int v = 0; v < all * PARTS; v++) {
+        sums[0][v / PARTS][v % PARTS] = sums[1][v / PARTS][v % PARTS] = (Part){0};
     }
     const int64_t even = n - n % 2;
     for (int64_t r = 0; r < even; r += 2) {
         const char *const first = x + r * row_stride, *const second = first + row_stride;
-        for (int v = 0; v < parts; v++) {
-            sums[0][v] += load_part(first + v * 64, v < vectors, tail) * p[r];
-            sums[1][v] += load_part(second + v * 64, v < vectors, tail) * p[r + 1];
+        for (int v = 0; v < all; v++) {
+            for (int h = 0; h < PARTS; h++) {
+                sums[0][v][h] += load_part(first + v * 64, h, v < vectors, tail) * p[r];
+                sums[1][v][h] += load_part(second + v * 64, h, v < vectors, tail) * p[r + 1];
+            }
         }
-        for (int v = 0; v < parts && ahead != 0; v++) {
+        for (int v = 0; v < all && ahead != 0; v++) {
             __builtin_prefetch(first + ahead + v * 64, 0, 2);
         }
     }
-    for (int v = 0; v < parts; v++) {
-        if (even < n) {
-            const char *const last = x + even * row_stride + v * 64;
-            sums[0][v] += load_part(last, v < vectors, tail) * p[even];
-        }
-        const Vec total = sums[0][v] + sums[1][v];
-        for (int k = 0; k < (v < vectors ? VL : tail->count); k++) {
-            sum[(v * VL + k) * j_step] += total[k];
+    for (int v = 0; v < all; v++) {
+        for (int h = 0; h < PARTS; h++) {
+            if (even < n) {
+                const char *const last = x + even * row_stride + v * 64;
+                sums[0][v][h] += load_part(last, h, v < vectors, tail) * p[even];
+            }
+            const Part total = sums[0][v][h] + sums[1][v][h];
+            for (int k = 0; k < PL && (v < vectors || h * PL + k < tail->count); k++) {
+                sum[(v * VL + h * PL + k) * j_step] += total[k];
+            }
         }
     }
 }
@@ -157,11 +233,12 @@ row_outer(void *sum, int64_t i_step, int64_t j_step, const void *p, int64_t p_st
         const int64_t n = t->n - r < rows ? t->n - r : rows;
         for (int64_t i = 0; i < ni; i++) {
             const E *const weights = (const E *)p + i * p_step + r;
-            for (int64_t j = 0; j < t->nj; j += MOST * VL) {
+            const int64_t ahead = i == 0 ? t->ahead : 0;
+            for (int64_t j = 0; j < t->nj; j += OUTER_MOST * VL) {
                 E *const to = (E *)sum + i * i_step + j * j_step;
                 const char *const x = t->x + r * t->row_stride + j * (int64_t)sizeof(E);
-                EACH_PART(outer_part, t->nj - j, &tail, to, j_step, weights, x, t->row_stride, n,
-                          i == 0 ? t->ahead : 0)
+                EACH_PART(outer_part, OUTER_MOST, t->nj - j, &tail, to, j_step, weights, x,
+                          t->row_stride, n, ahead)
             }
         }
     }
