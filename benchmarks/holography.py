@@ -140,7 +140,7 @@ def workloads(data, order=5):
         own = {peer: real for peer in ("torch", "torch.compile", "torch joint")}
         problem = part(matrix_problem, data, pixels, order)
         found.append(Workload(f"holography-{pixels}", formula, problem, own=own))
-    for pixels in SIZES[:2]:
+    for pixels in SIZES:
         telescope = oof_maps.sardinia()
         length, size = oof_model.fft_length(telescope, pixels, maps(data))
         inside = int(np.ceil(2 * telescope.radius / size))
