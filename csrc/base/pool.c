@@ -183,7 +183,6 @@ work_and_poll(Job *job)
 /* Workers that sleep, by number; under lock. */
 static struct Sleeper {
     bool asleep, moved;
-    int cpu;        /* where it went to sleep */
     pid_t thread;   /* as the system counts */
     cpu_set_t cpus; /* that it may use, if it was moved */
 } sleepers[POOL_MAX_THREADS];
@@ -193,7 +192,6 @@ sleeper_begin(int worker)
 {
     sleepers[worker].asleep = true;
     sleepers[worker].moved = false;
-    sleepers[worker].cpu = sched_getcpu();
     sleepers[worker].thread = (pid_t)syscall(SYS_gettid);
 }
 
@@ -209,8 +207,8 @@ sleeper_end(int worker)
 
 /*
  * Workers are not woken where the caller runs. Where there are few CPUs Linux does not look for
- * an idle one: it would leave a worker that slept there, and the two would take turns, until
- * loads are balanced some 10 to 100 ms later.
+ * an idle one, and halted ones of a virtual machine it takes for occupied: it would leave a worker
+ * there, and the two would take turns, until loads are balanced some 10 to 100 ms later.
  */
 static void
 sleepers_place(void)
@@ -218,7 +216,7 @@ sleepers_place(void)
     const int cpu = sched_getcpu();
     for (int worker = 1; worker <= pool.workers && cpu >= 0; worker++) {
         struct Sleeper *const s = &sleepers[worker];
-        if (!s->asleep || s->moved || s->cpu != cpu ||
+        if (!s->asleep || s->moved ||
             sched_getaffinity(s->thread, sizeof s->cpus, &s->cpus) != 0 ||
             CPU_COUNT(&s->cpus) < pool_size()) {
             continue;
