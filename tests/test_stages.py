@@ -438,6 +438,26 @@ def test_moments_of_rows_that_are_computed():
     both(f, [r.standard_normal((24, 8)), r.standard_normal(24), r.standard_normal(8)])
 
 
+@pytest.mark.parametrize("first", [0.0, 1e6])
+def test_moments_are_precise_far_from_zero(first):
+    d, k = 8, 3
+    x = 1e4 + rng(1).standard_normal((1500, d))
+    x[0] += first  # an outlier, or none
+    means = 1e4 + rng(2).standard_normal((k, d))
+
+    def f(turned):
+        shift = pa.sum(turned * means[:, None], axis=2)
+        y = x @ pa.reshape(turned, (k * d, d)).T - pa.reshape(shift, (k * d,))
+        y = pa.reshape(y, (x.shape[0], k, d))
+        return pa.sum(pa.exp(-0.1 * pa.sum(y * y, axis=2)))
+
+    turned = rng(3).standard_normal((k, d, d)) / d
+    _, (expected,) = nodes(lambda: pa.value_and_grad(f, argnums=(0,))(turned))
+    _, (found,) = pa.value_and_grad(f, argnums=(0,))(turned)
+    scale = np.abs(np.asarray(expected)).max()
+    np.testing.assert_allclose(found, expected, rtol=0, atol=1e-9 * scale)
+
+
 def test_values_that_are_read_again_are_kept():
     x = rng(1).standard_normal((1500, 8))
 

@@ -71,7 +71,8 @@ typedef enum TileKind {
     TILE_ROW_OUTER, /* TILE_OUTER, in[1] likewise; the sum may be `turned`: [.., j, i] */
     TILE_SUM,     /* sum[.., j] += sum over rows of in[0][.., j] */
     TILE_MOMENTS, /* sum[f, k] += sum over rows of in[0][k] z[j] z[l], f = j (j + 1) / 2 + l, for
-                   * l <= j, where z is in[1] with 1 after it; float64 */
+                   * l <= j, where z is in[1] less the shared view in[2], with 1 after it;
+                   * float64 */
     TILE_SCATTER, /* sum[index, e] += in[1][e], index = row-wise view in[0] */
     TILE_STORE    /* row-wise output `to` = in[0] */
 } TileKind;
@@ -130,12 +131,13 @@ TileCost backend_cpu_tile_cost(const TileCode *code);
 /* views[nviews], and where the results go: outs[nouts], sums[nsums], C-contiguous. */
 Status backend_cpu_tile_run(const TileCode *code, const TileMemory *views, char *const *outs,
                             char *const *sums);
-/* What TILE_MOMENTS has summed makes sums over rows of w[k] y[k, i], y = rows[k, i] . z, and of
- * their products with x. */
+/* What TILE_MOMENTS has summed makes sums over rows of w[k] y[k, i], y = rows[k, i] . (x, 1), and
+ * of their products with x. */
 typedef struct TileMoments {
     int64_t nx, nk, ni;
     const double *sums;
-    const double *rows;               /* [k][i][nx + 1] */
+    const double *pivot;              /* what was taken off x, contiguous */
+    double *rows;                     /* [k][i][nx + 1]; the last column changes */
     double *product;                  /* by (k, i) and x */
     int64_t row_stride, x_stride;     /* of it, elements */
     double *sum;                      /* by (k, i), or NULL */

@@ -9,7 +9,7 @@
 
 /* An array that the stage reads, without axes of one element. */
 typedef struct StageView {
-    int32_t input;           /* which of the stage's inputs */
+    int32_t input;           /* which of the stage's inputs; -1: memory of its own */
     int64_t offset;          /* elements in C order, as the strides */
     int64_t row_stride;
     int ndim;
@@ -30,7 +30,8 @@ typedef struct StagePush {
 
 /* Sums over rows of w y, y = M x + s affine in the rows x with a weight w for several elements of
  * y, and of the products of w y with x: both follow from the moments sum w z z', z = (x, 1), of
- * which, being symmetric, only half is summed, and y need not be kept. */
+ * which, being symmetric, only half is summed, and y need not be kept. Where x lies far from zero
+ * moments about zero would lose what it varies by: they are about a pivot among the rows. */
 typedef struct StageMoments {
     int32_t value, weight;      /* places of w y, which is never computed, and of w */
     int weight_operand;
@@ -41,7 +42,7 @@ typedef struct StageMoments {
     bool turned;                /* the product's first axis is that of x */
     int64_t nx, nk, ni;
     int part;                   /* number of the sum of moments, -1: no step adds them yet */
-    int matrix, shift;          /* views */
+    int matrix, shift, rows, pivot; /* views; the pivot's is of the stage's own memory */
 } StageMoments;
 
 struct Stage {
@@ -118,6 +119,8 @@ stage_is_member(const StageBuild *b, int32_t at)
  * which it repeats. -1 with the error set. */
 int stage_view(StageBuild *b, const StageOperand *operand, int naxes, const int64_t *shape,
                bool keep_repeats);
+/* One of float64 numbers that the stage itself makes when it runs. */
+int stage_own_view(StageBuild *b, int64_t count);
 /* A reference to an operand's lanes, loaded into a buffer where they are not in one. */
 Status stage_lanes(StageBuild *b, const StageOperand *operand, int naxes, const int64_t *shape,
                    TileRef *ref);
@@ -154,6 +157,8 @@ StageMoments *stage_moments_of(const StageBuild *b, int32_t at);
 bool stage_moments_need(const StageBuild *b, int32_t dropped, int k);
 bool stage_moments_ready(const StageBuild *b, const StageMoments *m);
 Status stage_add_moments(StageBuild *b, StageMoments *m);
+/* Where moments are taken about, written to `room`. */
+void stage_set_pivots(const Stage *stage, TileMemory *views, char *room);
 /* After the sweep. */
 Status stage_finish_moments(const Stage *stage, const TileMemory *views, char *const *sums,
                             char *const *out, bool *finite);

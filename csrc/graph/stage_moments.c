@@ -104,8 +104,8 @@ same_rows(const StageBuild *b, int32_t at, const StageProduct *p, int k, StageMo
     stage_operand(b, m->map, map.rows, map.naxes[map.rows], map.axes[map.rows], &own);
     stage_operand(b, at, k, p->naxes[k], p->axes[k], &x);
     m->nx = map.shape[map.ndim + 1];
-    return !stage_product_loops(&map) && map.shape[map.ndim] == m->nk * m->ni &&
-           p->shape[p->ndim + k] == m->nx && x.reading == own.reading && x.root == own.root &&
+    return map.ndim == 0 && map.shape[map.ndim] == m->nk * m->ni &&
+           p->shape[p->ndim + k] == m->nx && own.reading == READ_ROWS && x.reading == own.reading && x.root == own.root &&
            x.offset == own.offset && x.row_stride == own.row_stride &&
            x.strides[p->ndim] == own.strides[map.ndim];
 }
@@ -232,12 +232,18 @@ find_views(StageBuild *b, StageMoments *m, const StageProduct *p)
     stage_operand(b, m->map, s, p->naxes[s], p->axes[s], &operand);
     m->matrix = stage_view(b, &operand, p->naxes[s], p->shape, true);
     m->shift = -1;
+    stage_operand(b, m->map, p->rows, p->naxes[p->rows], p->axes[p->rows], &operand);
+    m->rows = stage_view(b, &operand, 1, &m->nx, true);
+    m->pivot = stage_own_view(b, m->nx);
     if (m->matrix >= 0 && m->shift_operand >= 0) {
         const StageSpace *space = &b->space[m->affine];
         stage_space_operand(b, m->affine, m->shift_operand, &operand);
         m->shift = stage_view(b, &operand, space->ndim, space->shape, true);
     }
-    return m->matrix < 0 || (m->shift_operand >= 0 && m->shift < 0) ? STATUS_ERROR : STATUS_OK;
+    return m->matrix < 0 || m->rows < 0 || m->pivot < 0 ||
+                   (m->shift_operand >= 0 && m->shift < 0)
+               ? STATUS_ERROR
+               : STATUS_OK;
 }
 
 Status
@@ -246,7 +252,7 @@ stage_add_moments(StageBuild *b, StageMoments *m)
     const StageSpace *space = &b->space[m->value];
     StageProduct p;
     StageOperand operand;
-    TileRef in[2];
+    TileRef in[3];
     if (m->part >= 0) {
         return STATUS_OK;
     }
@@ -271,10 +277,53 @@ stage_add_moments(StageBuild *b, StageMoments *m)
     TileSum *sum = &b->stage->sums.data[m->part];
     sum->output = -1;
     sum->count = (m->nx + 1) * (m->nx + 2) / 2 * m->nk;
-    b->stage->temporary_bytes += stage_temporary_bytes(sum);
+    b->stage->temporary_bytes += stage_temporary_bytes(sum) + m->nx * (int64_t)sizeof(double);
+    in[2] = (TileRef){.is_view = true, .at = m->pivot};
     const TileStep step = {
-        .kind = TILE_MOMENTS, .ni = m->nx, .nj = m->nk, .to = m->part, .nin = 2, .in = in};
+        .kind = TILE_MOMENTS, .ni = m->nx, .nj = m->nk, .to = m->part, .nin = 3, .in = in};
     return stage_add_step(b, &step);
+}
+
+/* ---- before the sweep ---- */
+
+static double
+element_at(const char *from)
+{
+    double x;
+    memcpy(&x, from, sizeof x);
+    return x;
+}
+
+/* The median of rows from all over the data: neither their order nor outliers move it away. */
+static double
+median_of(const char *column, int64_t row_stride, int64_t rows)
+{
+    enum { SAMPLES = 15 };
+    double sorted[SAMPLES];
+    for (int k = 0; k < SAMPLES; k++) {
+        const double x = element_at(column + (2 * k + 1) * rows / (2 * SAMPLES) * row_stride);
+        int at = k;
+        for (; at > 0 && sorted[at - 1] > x; at--) {
+            sorted[at] = sorted[at - 1];
+        }
+        sorted[at] = x;
+    }
+    return sorted[SAMPLES / 2];
+}
+
+void
+stage_set_pivots(const Stage *stage, TileMemory *views, char *room)
+{
+    for (int64_t k = 0; k < stage->moments.size; k++) {
+        const StageMoments *m = &stage->moments.data[k];
+        const TileMemory *rows = &views[m->rows];
+        views[m->pivot].data = room;
+        for (int64_t j = 0; j < m->nx; j++, room += sizeof(double)) {
+            const double x = median_of(rows->data + j * rows->strides[0], rows->row_stride,
+                                       stage->program.rows);
+            memcpy(room, &x, sizeof x);
+        }
+    }
 }
 
 /* ---- after the sweep ---- */
@@ -307,14 +356,12 @@ gather_rows(const Stage *stage, const StageMoments *m, const TileMemory *views, 
     const TileView *view = &stage->tile_views.data[m->shift];
     for (int64_t e = 0; e < count; e++) {
         const char *from = views[m->shift].data;
-        double x;
         int64_t rest = e;
         for (int d = view->ndim - 1; d >= 0; d--) {
             from += rest % view->shape[d] * views[m->shift].strides[d];
             rest /= view->shape[d];
         }
-        memcpy(&x, from, sizeof x);
-        to[e * width + m->nx] = m->shift_sign * x;
+        to[e * width + m->nx] = m->shift_sign * element_at(from);
     }
 }
 
@@ -338,6 +385,7 @@ stage_finish_moments(const Stage *stage, const TileMemory *views, char *const *s
             .nk = m->nk,
             .ni = m->ni,
             .sums = (const double *)(const void *)sums[m->part],
+            .pivot = (const double *)(const void *)views[m->pivot].data,
             .rows = rows,
             .product = (double *)(void *)out[m->product],
             .row_stride = m->turned ? 1 : m->nx,

@@ -67,6 +67,20 @@ add_stage_input(Stage *stage, int32_t place)
     return vec_push(&stage->inputs, place) == STATUS_OK ? (int)stage->inputs.size - 1 : -1;
 }
 
+static int
+add_view(StageBuild *b, const StageView *view, DType dtype, bool shared)
+{
+    Stage *stage = b->stage;
+    TileView tile = {.dtype = dtype, .shared = shared, .ndim = view->ndim};
+    memcpy(tile.shape, view->shape, sizeof tile.shape);
+    if (vec_push(&stage->views, *view) != STATUS_OK ||
+        vec_push(&stage->tile_views, tile) != STATUS_OK || vec_push(&b->loaded, -1) != STATUS_OK ||
+        vec_push(&b->buffered, false) != STATUS_OK) {
+        return -1;
+    }
+    return (int)stage->views.size - 1;
+}
+
 int
 stage_view(StageBuild *b, const StageOperand *operand, int naxes, const int64_t *shape,
            bool keep_repeats)
@@ -91,16 +105,20 @@ stage_view(StageBuild *b, const StageOperand *operand, int naxes, const int64_t 
             return v;
         }
     }
-    TileView tile = {.dtype = (DType)b->g->nodes[operand->root]->dtype,
-                     .shared = operand->reading == READ_SHARED,
-                     .ndim = view.ndim};
-    memcpy(tile.shape, view.shape, sizeof tile.shape);
-    if (vec_push(&stage->views, view) != STATUS_OK ||
-        vec_push(&stage->tile_views, tile) != STATUS_OK || vec_push(&b->loaded, -1) != STATUS_OK ||
-        vec_push(&b->buffered, false) != STATUS_OK) {
-        return -1;
-    }
-    return (int)stage->views.size - 1;
+    return add_view(b, &view, (DType)b->g->nodes[operand->root]->dtype,
+                    operand->reading == READ_SHARED);
+}
+
+int
+stage_own_view(StageBuild *b, int64_t count)
+{
+    StageView view;
+    memset(&view, 0, sizeof view);
+    view.input = -1;
+    view.ndim = 1;
+    view.shape[0] = count;
+    view.strides[0] = 1;
+    return add_view(b, &view, DT_f64, true);
 }
 
 int

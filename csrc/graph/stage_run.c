@@ -132,8 +132,8 @@ stage_may_fail_to_hold(const Stage *stage)
     return stage->moments.size > 0;
 }
 
-/* Where each sum goes: an output, or temporary memory. */
-static void
+/* Where each sum goes: an output, or temporary memory. What is left of that. */
+static char *
 place_sums(const Stage *stage, char *const *out, char *temporary, char **sums)
 {
     for (int s = 0; s < stage->sums.size; s++) {
@@ -141,6 +141,7 @@ place_sums(const Stage *stage, char *const *out, char *temporary, char **sums)
         sums[s] = sum->output >= 0 ? out[sum->output] : temporary;
         temporary += sum->output >= 0 ? 0 : stage_temporary_bytes(sum);
     }
+    return temporary;
 }
 
 Status
@@ -155,10 +156,14 @@ stage_run(const Stage *stage, char *const *in, char *const *out, bool *holds)
     }
     char **sums = (char **)((char *)views + view_bytes);
     memcpy(views, stage->memory, view_bytes);
-    place_sums(stage, out, (char *)sums + sum_bytes, sums);
+    char *const room = place_sums(stage, out, (char *)sums + sum_bytes, sums);
     for (int v = 0; v < stage->views.size; v++) {
-        views[v].data = in[stage->views.data[v].input] + (intptr_t)stage->memory[v].data;
+        const int32_t input = stage->views.data[v].input;
+        if (input >= 0) {
+            views[v].data = in[input] + (intptr_t)stage->memory[v].data;
+        }
     }
+    stage_set_pivots(stage, views, room);
     Status status = backend_cpu_tile_run(stage->code, views, out, sums);
     *holds = true;
     if (status == STATUS_OK) {

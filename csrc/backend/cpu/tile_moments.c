@@ -15,7 +15,8 @@ tile_moments(const Tile *t, const TileStep *step)
     tile_clear_tail(t, weights, p->strides[0] * lanes * size, step->nj, size);
     tile_clear_tail(t, rows, x->strides[0] * lanes * size, step->ni, size);
     cpu_tile_kernels(DT_f64)->moments(tile_part(t, step->to), weights, p->strides[0] * lanes,
-                                      step->nj, rows, x->strides[0] * lanes, step->ni, t->n,
+                                      step->nj, rows, x->strides[0] * lanes,
+                                      t->sweep->views[step->in[2].at].data, step->ni, t->n,
                                       t->scratch);
 }
 
@@ -27,6 +28,18 @@ unpack(const TileMoments *m, int64_t k, double *to, int64_t step)
     for (int64_t j = 0; j <= m->nx; j++) {
         for (int64_t l = 0; l <= j; l++, from += m->nk) {
             to[j * step + l] = to[l * step + j] = *from;
+        }
+    }
+}
+
+/* y of z: the pivot's share of it is constant. */
+static void
+shift_rows(const TileMoments *m)
+{
+    double *row = m->rows;
+    for (int64_t e = 0; e < m->nk * m->ni; e++, row += m->nx + 1) {
+        for (int64_t j = 0; j < m->nx; j++) {
+            row[m->nx] += row[j] * m->pivot[j];
         }
     }
 }
@@ -45,17 +58,18 @@ all_finite(const double *x, int64_t n)
 }
 
 static bool
-write_rows(const TileMoments *m, int64_t first, const double *from, int64_t step)
+write_rows(const TileMoments *m, int64_t first, double *from, int64_t step)
 {
     bool finite = true;
     for (int64_t i = 0; i < m->ni; i++, from += step) {
         for (int64_t j = 0; j < m->nx; j++) {
+            from[j] += from[m->nx] * m->pivot[j];
             m->product[(first + i) * m->row_stride + j * m->x_stride] = from[j];
         }
         if (m->sum != NULL) {
             m->sum[first + i] = from[m->nx];
         }
-        finite = finite && all_finite(from, m->nx + (m->sum != NULL));
+        finite = finite && all_finite(from, m->nx + 1);
     }
     return finite;
 }
@@ -70,6 +84,7 @@ backend_cpu_tile_moments(const TileMoments *m, bool *finite)
     if (matrix == NULL) {
         return STATUS_ERROR;
     }
+    shift_rows(m);
     for (int64_t k = 0; k < m->nk; k++) {
         unpack(m, k, matrix, step);
         cpu_tile_kernels(DT_f64)->map(product, step, m->rows + k * m->ni * width, m->ni, width,

@@ -292,26 +292,27 @@ tile_sum(void *sum, const void *x, int64_t x_step, int64_t nj, int64_t n)
 
 /* to[r] = z[j][r] z[l][r] */
 INLINE void
-pair_row(E *to, const E *x, int64_t x_step, int64_t nx, int64_t j, int64_t l, int64_t n)
+pair_row(E *to, const E *x, int64_t x_step, const E *pivot, int64_t nx, int64_t j, int64_t l,
+         int64_t n)
 {
     for (int64_t r = 0; r < n; r += VL) {
         const Vec one = (Vec){0} + (E)1;
-        const Vec a = j < nx ? load(x + j * x_step + r) : one;
-        const Vec b = l < nx ? load(x + l * x_step + r) : one;
+        const Vec a = j < nx ? load(x + j * x_step + r) - pivot[j] : one;
+        const Vec b = l < nx ? load(x + l * x_step + r) - pivot[l] : one;
         *(Vec *)(to + r) = a * b;
     }
 }
 
 static void
 tile_moments(void *sum, const void *p, int64_t p_step, int64_t nk, const void *x, int64_t x_step,
-             int64_t nx, int64_t n, void *scratch)
+             const void *pivot, int64_t nx, int64_t n, void *scratch)
 {
     const int64_t lanes = (n + VL - 1) / VL * VL;
     E *const rows = scratch, *to = sum;
     int64_t count = 0;
     for (int64_t j = 0; j <= nx; j++) {
         for (int64_t l = 0; l <= j; l++) {
-            pair_row(rows + count * lanes, x, x_step, nx, j, l, n);
+            pair_row(rows + count * lanes, x, x_step, pivot, nx, j, l, n);
             if (++count == TILE_MOMENT_ROWS || l == nx) {
                 tile_outer(to, rows, lanes, count, p, p_step, nk, n);
                 to += count * nk;
