@@ -2,10 +2,11 @@
  *
  * A stage sweeps over `rows` rows. A tile is some of them at a time, its lanes. A buffer holds
  * a value of the tile as [inner element][lane], inner elements in C order, or by rows as
- * [lane][inner element]; its memory never leaves the cache. Views are arrays that the stage is given: row-wise ones have elements for
- * each row, shared ones the same elements for all rows. Steps run in order for every tile;
- * what is added up over rows is kept for a chunk of tiles, and chunks merge in a fixed order,
- * so that results depend on shapes alone, never on the number of threads. */
+ * [lane][inner element]; its memory never leaves the cache. Views are arrays that the stage is
+ * given: row-wise ones have elements for each row, shared ones the same elements for all rows.
+ * Steps run in order for every tile; what is added up over rows is kept for a chunk of tiles, and
+ * chunks merge in a fixed order, so that results depend on shapes alone, never on the number of
+ * threads. */
 #ifndef PYARR_BACKEND_TILE_H
 #define PYARR_BACKEND_TILE_H
 
@@ -82,10 +83,11 @@ typedef struct TileStep {
     OpCode op;                /* TILE_FILL */
     int ndim;                 /* the space; contractions: the axes but i and j */
     int64_t shape[TILE_NDIM];
-    int64_t ni, nj;           /* moments: of x, of k; contractions: their refs have strides for i and j at `ndim`
-                               * (shared in[1]: i at ndim, j at ndim + 1); indexed: ni rows */
+    int64_t ni, nj;           /* contractions: their refs have strides for i and j at `ndim`
+                               * (shared in[1]: i at ndim, j at ndim + 1); moments: of x, of k;
+                               * indexed: ni rows */
     bool turned;
-    int to;                   /* TILE_OUTER, TILE_SUM, TILE_SCATTER: the sum; TILE_STORE: the output */
+    int to;                   /* sums of rows, TILE_SCATTER: the sum; TILE_STORE: the output */
     int nin, nout;
     const TileRef *in, *out;
     int ninstructions;        /* TILE_BLOCK: registers 0..nin-1 are `in` */

@@ -5,8 +5,8 @@
  * depend on the number of elements alone. n elements fall into chunks of SUM_CHUNK.
  * Inside a chunk, element i goes to accumulator i % SUM_WIDTH, in increasing i, starting
  * from the operation's neutral element (-0.0 for floating sums: x + -0.0 is x for every x,
- * so a sum of negative zeros stays one, as in NumPy; a sum of no elements is +0.0); then accumulators are folded in halves: a[k] += a[k + w] for w = 16, 8, 4,
- * 2, 1. Chunks' sums merge as a binary tree (sums_merge): at each level neighbours 2k
+ * so a sum of negative zeros stays one, as in NumPy; a sum of no elements is +0.0); then
+ * accumulators are folded in halves: a[k] += a[k + w] for w = 16, 8, 4, 2, 1. Chunks' sums merge as a binary tree (sums_merge): at each level neighbours 2k
  * and 2k + 1 are added, an odd last one moves up unchanged.
  *
  * SUM_WIDTH is SUM_UNROLL vectors of SUM_LANES; loops over blocks of SUM_BLOCK elements

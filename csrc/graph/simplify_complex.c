@@ -2,7 +2,8 @@
  *
  * Where a complex value is made of real ones, or only its parts are read, the parts are computed
  * by themselves, by the formulas of ops/complex.def, whose bits they have: machine code serves
- * them, and sums, stages and the moving of factors see real numbers. make_complex puts them together for library calls and results alone.
+ * them, and sums, stages and the moving of factors see real numbers. make_complex puts them
+ * together for library calls and results alone.
  *
  * A change of shape between elementwise nodes moves so that they have one index space. */
 #include "graph/simplify_nodes.h"

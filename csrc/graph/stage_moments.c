@@ -105,7 +105,8 @@ same_rows(const StageBuild *b, int32_t at, const StageProduct *p, int k, StageMo
     stage_operand(b, at, k, p->naxes[k], p->axes[k], &x);
     m->nx = map.shape[map.ndim + 1];
     return map.ndim == 0 && map.shape[map.ndim] == m->nk * m->ni &&
-           p->shape[p->ndim + k] == m->nx && own.reading == READ_ROWS && x.reading == own.reading && x.root == own.root &&
+           p->shape[p->ndim + k] == m->nx && own.reading == READ_ROWS &&
+           x.reading == own.reading && x.root == own.root &&
            x.offset == own.offset && x.row_stride == own.row_stride &&
            x.strides[p->ndim] == own.strides[map.ndim];
 }
