@@ -78,7 +78,7 @@ def compare(result, expected):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("function", overridable())
+@pytest.mark.parametrize("function", list(overridable()))
 def test_gives_what_numpy_gives(function):
     for pattern in PATTERNS:
         try:
@@ -108,7 +108,7 @@ def parts(value):
 
 
 @pytest.mark.filterwarnings("ignore")
-@pytest.mark.parametrize("function", overridable())
+@pytest.mark.parametrize("function", list(overridable()))
 def test_loses_no_derivative(function):
     """A result that depends on the argument is active, or there was a TypeError."""
     if function.__name__ in STEPS:
