@@ -33,7 +33,13 @@ TARGETS = {
 # The same beams on the same grid by another transform: each library may take its better one.
 FORMS = {f"holography-{n}": f"holography-fft-{n}" for n in (256, 512, 1024)}
 INTERPRETER = {f"{name}-1e6": 2 for name in ("beam", "cauchy", "mixture")}
-FITS = {"fit-order-5": 40, "fit-order-10": 80, "fit-fft-order-8": 100}
+FITS = {
+    "fit-order-5": 40,
+    "fit-order-10": 80,
+    "fit-order-5-by-fft": 40,
+    "fit-order-10-by-fft": 80,
+    "fit-fft-order-8": 100,
+}
 
 
 def median(result, peer):
