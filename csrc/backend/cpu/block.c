@@ -25,10 +25,11 @@ block_kernel(const Instruction *in, const uint8_t *dtypes)
     } else {
         kernel = cpu_row_kernel((OpCode)in->op, (DType)in->loop);
     }
-    return kernel != NULL ? kernel
-                          : err_null(ERR_TYPE, "%s: no loop for %s",
-                                     op_info((OpCode)in->op)->name,
-                                     dtype_info((DType)in->loop)->name);
+    if (kernel == NULL) {
+        err_set(ERR_TYPE, "%s: no loop for %s", op_info((OpCode)in->op)->name,
+                dtype_info((DType)in->loop)->name);
+    }
+    return kernel;
 }
 
 /* Integer powers by negative exponents have no value. */
