@@ -36,7 +36,7 @@ def run_script(text, *args, **environment):
 # A child process interrupts each loop after a while and notes when.
 INTERRUPTED = """
 import json, mmap, os, signal, struct, sys, time
-import numpy as np, pyarr as pa, pyarr.optimize
+import numpy as np, scipy.optimize, pyarr as pa, pyarr.optimize
 from pyarr import _core
 
 x = pa.zeros(30_000_000)
