@@ -51,3 +51,13 @@ def pytest_collection_modifyitems(items):
         for item in items:
             if item.get_closest_marker("unsanitized"):
                 item.add_marker(skip)
+
+
+@pytest.fixture
+def small_stages():
+    """Stages form for small values too, where they do not pay."""
+    from pyarr import _core
+
+    before = _core._stage_least_size(512)
+    yield
+    _core._stage_least_size(before)

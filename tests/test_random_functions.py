@@ -7,17 +7,15 @@ import pytest
 from random_functions import random_function
 
 import pyarr as pa
-from pyarr import _core
 
 SEEDS = [*range(300), 52218]
 
 
-@pytest.fixture(params=[512, None], ids=["small stages", "stages"])
+@pytest.fixture(params=["small stages", "stages"])
 def stages(request):
-    """Stages form from this size on, so that small arrays are swept in tiles too."""
-    before = _core._stage_least_size(request.param or 128 * 1024)
-    yield
-    _core._stage_least_size(before)
+    """Small arrays are swept in tiles too, and are not."""
+    if request.param == "small stages":
+        request.getfixturevalue("small_stages")
 
 
 def function(seed):

@@ -6,16 +6,10 @@ import pytest
 import pyarr as pa
 from pyarr import _core
 
+pytestmark = pytest.mark.usefixtures("small_stages")
 # long axes: shorter ones have rows in lanes; from 8193 on values are computed again
 LINES = [1025, 1543, 4096, 9001]
 ROWS = [33, 64, 101]
-
-
-@pytest.fixture(autouse=True)
-def small_stages():
-    before = _core._stage_least_size(512)
-    yield
-    _core._stage_least_size(before)
 
 
 def rng(n):

@@ -9,15 +9,8 @@ import pytest
 import pyarr as pa
 from pyarr import _core
 
+pytestmark = pytest.mark.usefixtures("small_stages")
 WIDTHS = [1, 2, 3, 5, 7, 8, 9, 15, 16, 17, 24, 31, 32, 33, 47, 63, 64, 65, 72, 100, 131]
-
-
-@pytest.fixture(autouse=True)
-def small_stages():
-    """Stages form for small values too, where they do not pay."""
-    before = _core._stage_least_size(512)
-    yield
-    _core._stage_least_size(before)
 
 
 def data(n, width, dtype=np.float64):

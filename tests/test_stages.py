@@ -12,16 +12,9 @@ import pytest
 import pyarr as pa
 from pyarr import _core
 
+pytestmark = pytest.mark.usefixtures("small_stages")
 SIZES = [1, 7, 63, 64, 65, 1000, 20011]
 SMALL_SIZES = [1, 7, 63, 64, 65, 1000]  # where a value has rows times rows
-
-
-@pytest.fixture(autouse=True)
-def small_stages():
-    """Stages form for small values too, where they do not pay."""
-    before = _core._stage_least_size(512)
-    yield
-    _core._stage_least_size(before)
 
 
 def rng(n):

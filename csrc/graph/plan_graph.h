@@ -19,6 +19,12 @@ typedef struct PlanGraph {
 /* Operations of a node inside a stage: one for each element that it makes, or reads. */
 int64_t node_flops(const Node *node);
 
+static inline int64_t
+node_bytes(const Node *node)
+{
+    return node->size * dtype_size((DType)node->dtype);
+}
+
 static inline int32_t
 plan_graph_nin(const PlanGraph *g, int32_t at)
 {

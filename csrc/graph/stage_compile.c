@@ -91,12 +91,6 @@ add_members(StageBuild *b)
 
 /* ---- results ---- */
 
-static int64_t
-bytes_of(const Node *node)
-{
-    return node->size * dtype_size((DType)node->dtype);
-}
-
 bool
 stage_is_output(const StageBuild *b, int32_t at)
 {
@@ -142,7 +136,7 @@ add_store(StageBuild *b, int32_t at)
     step.to = (int)b->stage->outs.size;
     if (vec_push(&b->stage->outs, out) != STATUS_OK ||
         vec_push(&b->stage->outputs, at) != STATUS_OK ||
-        vec_push(&b->stage->sizes, bytes_of(node)) != STATUS_OK) {
+        vec_push(&b->stage->sizes, node_bytes(node)) != STATUS_OK) {
         return STATUS_ERROR;
     }
     return stage_add_step(b, &step);
@@ -153,7 +147,7 @@ static Status
 add_output(StageBuild *b, int32_t *at)
 {
     Stage *stage = b->stage;
-    const int64_t bytes = bytes_of(b->g->nodes[*at]);
+    const int64_t bytes = node_bytes(b->g->nodes[*at]);
     if (vec_push(&stage->outputs, *at) != STATUS_OK ||
         vec_push(&stage->sizes, bytes) != STATUS_OK) {
         return STATUS_ERROR;
@@ -212,7 +206,7 @@ find_cost(StageBuild *b)
     }
     for (int32_t i = 0; i < b->g->count; i++) {
         const Node *node = b->g->nodes[i];
-        const int64_t bytes = bytes_of(node);
+        const int64_t bytes = node_bytes(node);
         if (stage_is_member(b, i) && b->roles.role[i] != ROLE_ALIAS) {
             cost->nodes++;
             cost->flops += node_flops(b->g->nodes[i]);
@@ -249,7 +243,7 @@ find_roles(StageBuild *b, StageAxes *axes)
         bool fits = true, any = false;
         for (int32_t i = 0; i < g->count && fits; i++) {
             if (b->stage_of[i] == b->number) {
-                const bool view = g->nodes[i]->op == OP_view || g->nodes[i]->op == OP_copy;
+                const bool view = stage_is_view(g->nodes[i]);
                 any = any || b->roles.role[i] != ROLE_NONE;
                 fits = b->roles.role[i] == ROLE_NONE ? view : b->roles.level[i] == 0;
             }

@@ -49,12 +49,6 @@ typedef struct Search {
     Level levels[LEVELS];
 } Search;
 
-static int64_t
-bytes_of(const Node *node)
-{
-    return node->size * dtype_size((DType)node->dtype);
-}
-
 static bool
 is_member(const StageRoles *roles, int32_t at)
 {
@@ -133,11 +127,11 @@ note_member(Search *s, int32_t at)
         const Node *input = g->nodes[plan_graph_input(g, at, 0)];
         level->worth = true;
         level->largest = input->size > level->largest ? input->size : level->largest;
-        level->saved += role == ROLE_OUTER || role == ROLE_MAP ? bytes_of(input) : 0;
+        level->saved += role == ROLE_OUTER || role == ROLE_MAP ? node_bytes(input) : 0;
     }
     if (stage_role_is_row_wise(role)) {
-        level->saved += role == ROLE_ALIAS ? 0 : bytes_of(node);
-        level->saved -= g->readers[at] > s->inside[at] ? 2 * bytes_of(node) : 0;
+        level->saved += role == ROLE_ALIAS ? 0 : node_bytes(node);
+        level->saved -= g->readers[at] > s->inside[at] ? 2 * node_bytes(node) : 0;
     }
     level->impossible = level->impossible || !fits(s, at);
 }
@@ -186,7 +180,7 @@ absorb_views(Search *s, int32_t first)
         const Node *node = g->nodes[i];
         StageMap map;
         if (s->stage_of[i] < 0 && s->inside[i] >= first && !g->leaf[i] && !g->result[i] &&
-            (node->op == OP_view || node->op == OP_copy)) {
+            stage_is_view(node)) {
             stage_resolve(&s->roles, i, &map);
             if (map.root != i) {
                 s->stage_of[i] = s->inside[i];
@@ -295,7 +289,7 @@ class_bytes(Search *s, int32_t class_)
         const Node *node = s->g->nodes[owner];
         if (!s->g->leaf[owner]) {
             rows = node->shape[axis - s->axes.first[owner]];
-            bytes += bytes_of(node);
+            bytes += node_bytes(node);
             largest = node->size > largest ? node->size : largest;
         }
         axis = s->axes.next[axis];

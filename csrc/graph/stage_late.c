@@ -6,18 +6,6 @@
 
 enum { DEEPEST = 12 }; /* members below one that is to move */
 
-static int64_t
-bytes_of(const Node *node)
-{
-    return node->size * dtype_size((DType)node->dtype);
-}
-
-static bool
-is_view(const Node *node)
-{
-    return node->op == OP_view || node->op == OP_copy;
-}
-
 /* The highest level of the operand that its reader allows. */
 static int32_t
 limit_of(const StageRoles *roles, int32_t reader, int k, const StageMap *map)
@@ -49,7 +37,7 @@ cost_of_moving(const StageRoles *roles, int32_t at, int depth)
         for (; place != map.root; place = plan_graph_input(g, place, 0)) {
             alone = alone && g->readers[place] == 1;
         }
-        int64_t own = bytes_of(g->nodes[map.root]);
+        int64_t own = node_bytes(g->nodes[map.root]);
         if (alone && g->readers[map.root] == 1 && depth > 0) {
             const int64_t below = cost_of_moving(roles, map.root, depth - 1);
             own = below < own ? below : own;
@@ -66,7 +54,7 @@ move(StageRoles *roles, int32_t at)
     const int32_t limit = roles->limit[at];
     if (roles->role[at] == ROLE_ALIAS || !stage_role_is_row_wise(roles->role[at]) ||
         roles->g->result[at] || limit == INT32_MAX || limit <= roles->level[at] ||
-        cost_of_moving(roles, at, DEEPEST) > bytes_of(roles->g->nodes[at])) {
+        cost_of_moving(roles, at, DEEPEST) > node_bytes(roles->g->nodes[at])) {
         return false;
     }
     roles->level[at] = limit;
@@ -77,7 +65,7 @@ static void
 note_reads(StageRoles *roles, int32_t at)
 {
     const PlanGraph *g = roles->g;
-    if (is_view(g->nodes[at]) && !g->result[at]) {
+    if (stage_is_view(g->nodes[at]) && !g->result[at]) {
         return; /* its readers count */
     }
     for (int k = 0; k < plan_graph_nin(g, at); k++) {
@@ -100,7 +88,7 @@ find_stored(StageRoles *roles)
     }
     for (int32_t i = 0; i < g->count; i++) {
         const bool reads = !g->leaf[i] && roles->role[i] == ROLE_NONE &&
-                           (!is_view(g->nodes[i]) || g->result[i]);
+                           (!stage_is_view(g->nodes[i]) || g->result[i]);
         for (int k = 0; reads && k < plan_graph_nin(g, i); k++) {
             StageMap map;
             stage_resolve(roles, plan_graph_input(g, i, k), &map);

@@ -102,6 +102,24 @@ operand_view(StageBuild *b, int32_t at, const StageProduct *p, int k)
     return stage_view(b, &operand, p->naxes[k], shape, false);
 }
 
+/* The view of the rows that the product reads where they lie, else -1: none do, or they are in a
+ * buffer anyway. *row: which operand has them. */
+static Status
+direct_view(StageBuild *b, int32_t at, const StageProduct *p, int *row, int *view)
+{
+    *view = -1;
+    *row = row_operand(b, at, p);
+    if (*row < 0) {
+        return STATUS_OK;
+    }
+    *view = operand_view(b, at, p, *row);
+    if (*view < 0) {
+        return STATUS_ERROR;
+    }
+    *view = b->buffered.data[*view] ? -1 : *view;
+    return STATUS_OK;
+}
+
 Status
 stage_product_lanes(StageBuild *b, int32_t at, const StageProduct *p, int k, TileRef *ref)
 {
@@ -120,17 +138,14 @@ stage_add_map(StageBuild *b, int32_t at)
     TileRef in[2], out;
     StageOperand shared;
     stage_product_of(b, at, &p);
-    const int s = 1 - p.rows, n = p.ndim, row = row_operand(b, at, &p);
+    const int s = 1 - p.rows, n = p.ndim;
+    int row, view;
     memset(in, 0, sizeof in);
     memset(&out, 0, sizeof out);
-    int view = -1;
-    if (row >= 0) {
-        view = operand_view(b, at, &p, row);
-        if (view < 0) {
-            return STATUS_ERROR;
-        }
+    if (direct_view(b, at, &p, &row, &view) != STATUS_OK) {
+        return STATUS_ERROR;
     }
-    const bool direct = view >= 0 && !b->buffered.data[view];
+    const bool direct = view >= 0;
     if (direct) {
         in[0] = (TileRef){.is_view = true, .at = view};
     } else if (stage_product_lanes(b, at, &p, p.rows, &in[0]) != STATUS_OK) {
@@ -165,23 +180,18 @@ stage_add_outer(StageBuild *b, int32_t at)
     StageProduct p;
     TileRef in[2];
     stage_product_of(b, at, &p);
-    const int n = p.ndim, row = row_operand(b, at, &p);
-    int view = -1;
-    if (row >= 0) {
-        view = operand_view(b, at, &p, row);
-        if (view < 0) {
-            return STATUS_ERROR;
-        }
+    const int n = p.ndim;
+    int row, view;
+    if (direct_view(b, at, &p, &row, &view) != STATUS_OK) {
+        return STATUS_ERROR;
     }
-    const bool direct = view >= 0 && !b->buffered.data[view];
+    const bool direct = view >= 0;
     const int other = direct && row == 0 ? 1 : 0; /* that which comes first */
     if (stage_product_lanes(b, at, &p, other, &in[0]) != STATUS_OK) {
         return STATUS_ERROR;
     }
     if (direct) {
-        memset(&in[1], 0, sizeof in[1]);
-        in[1].is_view = true;
-        in[1].at = view;
+        in[1] = (TileRef){.is_view = true, .at = view};
     } else if (stage_product_lanes(b, at, &p, 1, &in[1]) != STATUS_OK) {
         return STATUS_ERROR;
     }

@@ -66,6 +66,13 @@ void stage_resolve(const StageRoles *roles, int32_t place, StageMap *map);
  * did any? */
 bool stage_roles_move_late(StageRoles *roles);
 
+/* Does the node have its input's elements? */
+static inline bool
+stage_is_view(const Node *node)
+{
+    return node->op == OP_view || node->op == OP_copy;
+}
+
 static inline bool
 stage_role_is_row_wise(int role)
 {

@@ -15,26 +15,11 @@ refuse_delete(PyObject *value, const char *name)
     return 0;
 }
 
-static PyObject *
-tuple_of(int n, const int64_t *values)
-{
-    PyObject *tuple = PyTuple_New(n);
-    for (int i = 0; tuple != NULL && i < n; i++) {
-        PyObject *item = PyLong_FromLongLong(values[i]);
-        if (item == NULL) {
-            Py_CLEAR(tuple);
-        } else {
-            PyTuple_SET_ITEM(tuple, i, item);
-        }
-    }
-    return tuple;
-}
-
 /* ---- geometry ---- */
 
 GETTER(shape)
 {
-    return tuple_of(object_array(self)->ndim, object_array(self)->shape);
+    return int_tuple(object_array(self)->ndim, object_array(self)->shape);
 }
 
 /* Put `array` (taken over) behind the object. */
@@ -77,7 +62,7 @@ SETTER(shape)
 
 GETTER(strides)
 {
-    return tuple_of(object_array(self)->ndim, object_array(self)->strides);
+    return int_tuple(object_array(self)->ndim, object_array(self)->strides);
 }
 
 GETTER(ndim)

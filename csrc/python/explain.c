@@ -8,21 +8,6 @@
 /* ---- plans ---- */
 
 static PyObject *
-int_tuple(int64_t count, const int64_t *numbers)
-{
-    PyObject *tuple = PyTuple_New((Py_ssize_t)count);
-    for (int64_t i = 0; i < count && tuple != NULL; i++) {
-        PyObject *number = PyLong_FromLongLong(numbers[i]);
-        if (number == NULL) {
-            Py_CLEAR(tuple);
-            break;
-        }
-        PyTuple_SET_ITEM(tuple, i, number);
-    }
-    return tuple;
-}
-
-static PyObject *
 place_tuple(int64_t count, const int32_t *places)
 {
     PyObject *tuple = PyTuple_New((Py_ssize_t)count);

@@ -92,21 +92,6 @@ array_protocol(PyObject *self, PyObject *args, PyObject *kwargs)
 /* ---- __cuda_array_interface__ ---- */
 
 static PyObject *
-int_tuple(int n, const int64_t *values)
-{
-    PyObject *tuple = PyTuple_New(n);
-    for (int i = 0; tuple != NULL && i < n; i++) {
-        PyObject *value = PyLong_FromLongLong(values[i]);
-        if (value == NULL) {
-            Py_CLEAR(tuple);
-            break;
-        }
-        PyTuple_SET_ITEM(tuple, i, value);
-    }
-    return tuple;
-}
-
-static PyObject *
 cuda_array_interface(PyObject *self, void *unused)
 {
     (void)unused;

@@ -398,6 +398,21 @@ object_new(PyTypeObject *type, PyObject *args, PyObject *keywords)
     return array == NULL ? NULL : object_wrap(array);
 }
 
+PyObject *
+int_tuple(int64_t n, const int64_t *values)
+{
+    PyObject *tuple = PyTuple_New(n);
+    for (int64_t i = 0; tuple != NULL && i < n; i++) {
+        PyObject *item = PyLong_FromLongLong(values[i]);
+        if (item == NULL) {
+            Py_CLEAR(tuple);
+        } else {
+            PyTuple_SET_ITEM(tuple, i, item);
+        }
+    }
+    return tuple;
+}
+
 PyDoc_STRVAR(object_doc,
              "ndarray(shape, dtype=float, buffer=None, offset=0, strides=None, order=None)\n--\n\n"
              "An n-dimensional array with NumPy's interface, whose operations can be\n"

@@ -75,6 +75,7 @@ PyObject *array_repr(PyObject *self);            /* text.c */
 PyObject *array_str(PyObject *self);
 extern PyTypeObject UfuncObject_Type;            /* ufunc.c */
 PyObject *ufunc_object(OpCode op);               /* borrowed, made at import */
+PyObject *int_tuple(int64_t n, const int64_t *values);
 /* A list of ndarray objects, None for NULL. What it wraps it takes out of `items`; after a failure
  * the rest stays with the caller. */
 PyObject *list_wrap(Array **items, Py_ssize_t n);
