@@ -45,6 +45,12 @@ bool array_is_f_contiguous(const Array *a);
 bool array_is_writable(const Array *a);
 /* First element on the host; storage must have memory and be on a host device. */
 static inline char *array_data(const Array *a) { return a->storage->data + a->offset; }
+/* Bytes of the elements. */
+static inline int64_t
+array_bytes(const Array *a)
+{
+    return a->size * dtype_size((DType)a->dtype);
+}
 /* Is there a byte of both? Exact unless that takes too long to decide: then true. */
 bool array_may_overlap(const Array *a, const Array *b);
 /* Lowest and one past the highest byte touched, relative to the storage's data. */

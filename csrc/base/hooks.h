@@ -6,6 +6,9 @@
 #include <stdbool.h>
 #include <stdint.h>
 
+/* Work on fewer bytes is over before another thread could take the interpreter lock. */
+enum { UNLOCK_BYTES = 64 * 1024 };
+
 /* Release and retake the interpreter lock around long kernels. */
 typedef struct HostHooks {
     void *(*unlock)(void);

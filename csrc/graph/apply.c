@@ -221,9 +221,9 @@ apply_profiled(OpCode op, Array *const *in, int nin, const int64_t *params, int 
 {
     const int64_t begin = profile_now();
     Array *out = apply_eager(op, in, nin, params, nparams, forced);
-    int64_t bytes = out == NULL ? 0 : out->size * dtype_size((DType)out->dtype);
+    int64_t bytes = out == NULL ? 0 : array_bytes(out);
     for (int i = 0; i < nin; i++) {
-        bytes += in[i]->size * dtype_size((DType)in[i]->dtype);
+        bytes += array_bytes(in[i]);
     }
     const bool counts = out != NULL && op_is_elementwise(op);
     profile_add(PROFILE_EAGER, op_info(op)->name, begin, bytes, counts ? out->size : 0);

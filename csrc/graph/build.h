@@ -57,9 +57,11 @@ bool geometry_inverse(const int64_t *geometry, int ndim, const int64_t *shape, i
 bool geometry_is_identity(const int64_t *geometry, int ndim, const int64_t *shape);
 void geometry_contiguous(int ndim, const int64_t *shape, int64_t *geometry);
 
-/* ---- running one op on concrete arrays (execute.c) ---- */
+/* ---- running one op on concrete arrays (execute.c, execute_elementwise.c) ---- */
 /* What a kernel sees of a concrete array. */
 Operand execute_operand(const Array *a);
+/* The device of the result; single elements of the CPU may come along, nothing else. */
+Device *execute_device(Array *const *in, int nin);
 Array *execute_copy(const Array *x); /* C-contiguous, own memory, same device */
 Array *execute_copy_in_order(Array *x); /* laid out like x: NumPy's order 'K' */
 /* The elements on another device (any layout in, C-contiguous out); a itself when there. */

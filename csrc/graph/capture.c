@@ -94,7 +94,7 @@ original_of(const Trace *trace, const Node *node, Array *value)
         const Copied *c = &trace->copied.data[i];
         if (c->node == node) {
             Array *now = execute_copy_in_order(c->original); /* as `value` was made */
-            const size_t bytes = (size_t)(value->size * dtype_size((DType)value->dtype));
+            const size_t bytes = (size_t)array_bytes(value);
             const bool same =
                 now != NULL && memcmp(array_data(now), array_data(value), bytes) == 0;
             array_release(now);

@@ -13,9 +13,6 @@
 #include <math.h>
 #include <string.h>
 
-/* Work on fewer bytes is over before another thread could take the lock. */
-enum { UNLOCK_BYTES = 64 * 1024 };
-
 typedef struct PlanRun {
     const Plan *plan;
     char **memory;    /* address of each block */

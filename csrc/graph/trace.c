@@ -356,7 +356,7 @@ constant_node(Trace *trace, Array *a)
                         "this array is recorded by a trace of another thread, or by one that ended "
                         "in an error; use it where it was made");
     }
-    const int64_t bytes = a->size * dtype_size((DType)a->dtype);
+    const int64_t bytes = array_bytes(a);
     const bool shared = storage->foreign || storage->exported;
     Array *value = array_retain(a);
     if (shared && !trace->is_tape && bytes <= TRACE_COPY_LIMIT) {

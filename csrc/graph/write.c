@@ -318,7 +318,7 @@ static bool
 covers_storage(const Array *a)
 {
     return a->offset == 0 && array_is_contiguous(a) &&
-           a->size * dtype_size((DType)a->dtype) == (int64_t)a->storage->size;
+           array_bytes(a) == (int64_t)a->storage->size;
 }
 
 Status

@@ -83,7 +83,7 @@ GETTER(itemsize)
 GETTER(nbytes)
 {
     const Array *x = object_array(self);
-    return PyLong_FromLongLong(x->size * dtype_size(x->dtype));
+    return PyLong_FromLongLong(array_bytes(x));
 }
 
 GETTER(dtype)

@@ -1,13 +1,11 @@
 /* python/convert.c -- anything array-like to an Array: scalars, NumPy arrays, nested sequences. */
 #define PYARR_NUMPY_IMPORT
+#include "python/nested.h"
 #include "python/numpy_api.h"
 
 #include "base/mem.h"
 
 #include <string.h>
-
-/* Arrays joined by one concatenate; longer lists are joined in a tree. */
-enum { JOIN_WIDTH = 32 };
 
 #define TOO_LARGE "Python int too large to convert to C long"
 
@@ -123,165 +121,13 @@ convert_scalar(PyObject *object)
     return NULL;
 }
 
-/* ---- sequences that hold pyarr arrays, joined so that derivatives flow ---- */
-
-static bool
-is_sequence(PyObject *object)
-{
-    return PyList_Check(object) || PyTuple_Check(object);
-}
-
-/* Does the nested sequence hold a pyarr array? Deeper than NumPy goes it is not looked at. */
-static bool
-holds_arrays(PyObject *sequence, int depth)
-{
-    const Py_ssize_t n = PySequence_Fast_GET_SIZE(sequence);
-    PyObject **items = PySequence_Fast_ITEMS(sequence);
-    for (Py_ssize_t i = 0; i < n; i++) {
-        if (array_object_check(items[i])) {
-            return true;
-        }
-        if (depth < ARRAY_MAX_NDIM && is_sequence(items[i]) &&
-            holds_arrays(items[i], depth + 1)) {
-            return true;
-        }
-    }
-    return false;
-}
-
-static void
-release_all(Array **arrays, Py_ssize_t n)
-{
-    arrays_release(arrays, n);
-    mem_free(arrays, (size_t)n * sizeof *arrays);
-}
-
-/* Join n >= 1 arrays of one dtype along their first axis, in place, in groups. */
-static Array *
-join_all(Array **arrays, Py_ssize_t n)
-{
-    const int64_t axis = 0;
-    while (n > 1) {
-        Py_ssize_t out = 0;
-        for (Py_ssize_t i = 0; i < n; i += JOIN_WIDTH) {
-            const int count = (int)(n - i < JOIN_WIDTH ? n - i : JOIN_WIDTH);
-            Array *joined = count == 1 ? array_retain(arrays[i])
-                                       : graph_apply(OP_concatenate, arrays + i, count, &axis, 1);
-            if (joined == NULL) {
-                return NULL;
-            }
-            for (int k = 0; k < count; k++) {
-                array_release(arrays[i + k]);
-                arrays[i + k] = NULL;
-            }
-            arrays[out++] = joined;
-        }
-        n = out;
-    }
-    return array_retain(arrays[0]);
-}
-
-static void
-refuse_ragged(int depth, Py_ssize_t n)
-{
-    PyErr_Format(PyExc_ValueError,
-                 "setting an array element with a sequence. The requested array has an "
-                 "inhomogeneous shape after %d dimensions. The detected shape was (%s%zd,) + "
-                 "inhomogeneous part.",
-                 depth + 1, depth > 0 ? "..., " : "", n);
-}
-
-static Array *convert_nested(PyObject *object, int depth);
-
-/* One element of a sequence that holds arrays: with one more axis in front, strong. */
-static Array *
-convert_element(PyObject *item, int depth)
-{
-    Array *value = convert_nested(item, depth + 1);
-    if (value == NULL) {
-        return NULL;
-    }
-    if (value->ndim >= ARRAY_MAX_NDIM) {
-        array_release(value);
-        PyErr_Format(PyExc_ValueError, "maximum supported dimension for an ndarray is "
-                                       "currently %d, found %d",
-                     ARRAY_MAX_NDIM, ARRAY_MAX_NDIM + 1);
-        return NULL;
-    }
-    int64_t shape[ARRAY_MAX_NDIM] = {1};
-    memcpy(shape + 1, value->shape, (size_t)value->ndim * sizeof *shape);
-    Array *row = graph_reshape(value, value->ndim + 1, shape);
-    array_release(value);
-    return row != NULL ? row : (Array *)error_raise();
-}
-
-/* As numpy.array does it: the dtype that holds all leaves. */
-static int
-cast_all(Array **arrays, Py_ssize_t n)
-{
-    DType dtype = arrays[0]->dtype;
-    for (Py_ssize_t i = 1; i < n; i++) {
-        dtype = dtype_promote(dtype, arrays[i]->dtype);
-    }
-    for (Py_ssize_t i = 0; i < n; i++) {
-        Array *cast = graph_cast(arrays[i], dtype, false);
-        if (cast == NULL) {
-            return error_raise_int();
-        }
-        array_release(arrays[i]);
-        arrays[i] = cast;
-    }
-    return 0;
-}
-
-static Array *
-convert_parts(PyObject *sequence, int depth)
-{
-    const Py_ssize_t n = PySequence_Fast_GET_SIZE(sequence);
-    Array **parts = mem_new_array(n, sizeof *parts);
-    if (parts == NULL) {
-        return (Array *)error_raise();
-    }
-    memset(parts, 0, (size_t)n * sizeof *parts);
-    Array *result = NULL;
-    for (Py_ssize_t i = 0; i < n; i++) {
-        /* Conversion may run code that shortens a list. */
-        if (i >= PySequence_Fast_GET_SIZE(sequence)) {
-            PyErr_SetString(PyExc_RuntimeError, "list changed size while it was read");
-            goto done;
-        }
-        PyObject *item = Py_NewRef(PySequence_Fast_GET_ITEM(sequence, i));
-        parts[i] = convert_element(item, depth);
-        Py_DECREF(item);
-        if (parts[i] == NULL) {
-            goto done;
-        }
-        const bool fits = parts[i]->ndim == parts[0]->ndim &&
-                          memcmp(parts[i]->shape, parts[0]->shape,
-                                 (size_t)parts[0]->ndim * sizeof(int64_t)) == 0;
-        if (!fits) {
-            refuse_ragged(depth, n);
-            goto done;
-        }
-    }
-    if (cast_all(parts, n) == 0) {
-        result = join_all(parts, n);
-        if (result == NULL) {
-            error_raise();
-        }
-    }
-done:
-    release_all(parts, n);
-    return result;
-}
-
 /* ---- everything else, through NumPy ---- */
 
 /* Python numbers, or sequences of them. */
 static bool
 is_fresh(PyObject *object)
 {
-    return is_sequence(object) || PyFloat_Check(object) || PyLong_Check(object) ||
+    return nested_is_sequence(object) || PyFloat_Check(object) || PyLong_Check(object) ||
            PyComplex_Check(object);
 }
 
@@ -293,7 +139,7 @@ holds_large_int(PyObject *object, PyArrayObject *objects)
         return true;
     }
     bool large = false;
-    const npy_intp n = is_sequence(object) ? PyArray_SIZE(objects) : 0;
+    const npy_intp n = nested_is_sequence(object) ? PyArray_SIZE(objects) : 0;
     PyObject **items = PyArray_DATA(objects);
     for (npy_intp i = 0; i < n; i++) {
         if (items[i] == NULL || !PyNumber_Check(items[i])) {
@@ -352,7 +198,7 @@ convert_sequence(PyObject *sequence, int depth)
                      ARRAY_MAX_NDIM);
         return NULL;
     }
-    return holds_arrays(sequence, depth) ? convert_parts(sequence, depth)
+    return nested_holds_arrays(sequence, depth) ? nested_join(sequence, depth)
                                          : convert_by_numpy(sequence, DTYPE_COUNT);
 }
 
@@ -437,13 +283,13 @@ convert_other(PyObject *object)
     return refuse_object(object);
 }
 
-static Array *
-convert_nested(PyObject *object, int depth)
+Array *
+nested_element(PyObject *object, int depth)
 {
     if (array_object_check(object)) {
         return array_retain(object_array(object));
     }
-    return is_sequence(object) ? convert_sequence(object, depth) : convert_array(object);
+    return nested_is_sequence(object) ? convert_sequence(object, depth) : convert_array(object);
 }
 
 /* Move what was converted (stolen) to the device of new arrays. Scalars stay: every device
@@ -460,7 +306,7 @@ place(Array *array)
                                   : array_new(device, source->dtype, source->ndim, source->shape);
     if (moved != NULL && moved->size > 0 &&
         device->from_host(device, moved->storage->data + moved->offset, array_data(source),
-                          (size_t)moved->size * (size_t)dtype_size(moved->dtype)) != STATUS_OK) {
+                          (size_t)array_bytes(moved)) != STATUS_OK) {
         array_release(moved);
         moved = NULL;
     }
@@ -494,7 +340,7 @@ convert_array(PyObject *object)
     if (array_object_check(object)) {
         return array_retain(object_array(object));
     }
-    return place_unless_scalar(is_sequence(object) ? convert_sequence(object, 0)
+    return place_unless_scalar(nested_is_sequence(object) ? convert_sequence(object, 0)
                                                    : convert_other(object));
 }
 
@@ -531,8 +377,8 @@ is_left_to_numpy(PyObject *object, DType dtype)
     if (dtype == DTYPE_COUNT || array_object_check(object)) {
         return false;
     }
-    if (is_sequence(object)) {
-        return !holds_arrays(object, 0);
+    if (nested_is_sequence(object)) {
+        return !nested_holds_arrays(object, 0);
     }
     return PyLong_Check(object) || PyFloat_Check(object) || PyComplex_Check(object);
 }
@@ -598,7 +444,7 @@ bool
 convert_defers(PyObject *object)
 {
     if (array_object_check(object) || PyFloat_Check(object) || PyLong_Check(object) ||
-        PyArray_CheckExact(object) || PyComplex_Check(object) || is_sequence(object) ||
+        PyArray_CheckExact(object) || PyComplex_Check(object) || nested_is_sequence(object) ||
         PyArray_IsScalar(object, Generic)) {
         return false;
     }

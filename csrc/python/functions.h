@@ -37,10 +37,12 @@ FUNCTION(dot);
 FUNCTION(where);
 FUNCTION(nonzero);
 FUNCTION(take);
+FUNCTION(diagonal);
+
+/* sorting.c */
 FUNCTION(sort);
 FUNCTION(argsort);
 FUNCTION(searchsorted);
-FUNCTION(diagonal);
 
 /* A fresh array of the CPU on the device named, or on that of new arrays (creation.c). Takes over
  * the reference; NULL passes. */
@@ -53,6 +55,8 @@ int module_add_joining(PyObject *module);
 Array *function_apply_matmul(Array *a, Array *b);
 /* Two arrays in their common dtype: new references in `out`, also on failure (then NULL). */
 Status function_common(Array *const *in, Array **out);
+/* The operands v[0] and v[1]: 0, or -1 with an exception and none held. */
+int function_two(PyObject *const *v, Array **in);
 /* Indices of the true elements, one row each: (count, ndim) int64. x is looked at. */
 Array *function_nonzero_rows(Array *x);
 /* x as C-order 1-d: a view where possible. */

@@ -37,7 +37,7 @@ give_numpy(Array *array)
     if (value != NULL && value->ndim == 0) {
         result = PyArray_Scalar(array_data(value), (PyArray_Descr *)dtype_object(value->dtype),
                                 NULL);
-    } else if (value != NULL && value->size * dtype_size(value->dtype) <= COPY_LIMIT &&
+    } else if (value != NULL && array_bytes(value) <= COPY_LIMIT &&
                array_is_contiguous(value)) {
         PyArray_Descr *descr = (PyArray_Descr *)Py_NewRef(dtype_object(value->dtype));
         result = PyArray_NewFromDescr(&PyArray_Type, descr, value->ndim, (npy_intp *)value->shape,
