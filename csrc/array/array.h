@@ -68,6 +68,14 @@ shape_equal(int ndim, const int64_t *a, const int64_t *b)
     }
     return ndim == 0;
 }
+/* The same elements in the same order? */
+static inline bool
+array_is_same(const Array *a, const Array *b)
+{
+    return a->storage == b->storage && a->offset == b->offset && a->dtype == b->dtype &&
+           a->ndim == b->ndim && shape_equal(a->ndim, a->shape, b->shape) &&
+           shape_equal(a->ndim, a->strides, b->strides);
+}
 /* Broadcast `n` shapes together as NumPy; ERR_SHAPE with NumPy's text:
  * "operands could not be broadcast together with shapes (2,3) (4,)". */
 Status shape_broadcast(int n, const int *ndims, const int64_t *const *shapes, int *out_ndim,

@@ -6,7 +6,6 @@
 #include "graph/graph.h"
 
 #include <stdlib.h>
-#include <string.h>
 
 /* One kernel call on memory as it lies: same shape or single elements, no casts. */
 static Array *
@@ -50,7 +49,7 @@ direct_like(Array *const *in, int nin, const DType *in_dtypes)
             continue;
         }
         if (a->ndim != like->ndim || a->size != like->size || !array_is_contiguous(a) ||
-            memcmp(a->shape, like->shape, (size_t)a->ndim * sizeof(int64_t)) != 0) {
+            !shape_equal(a->ndim, a->shape, like->shape)) {
             return NULL;
         }
     }
@@ -180,10 +179,7 @@ reads_before_writes(const Array *a, const Array *out)
     if (a->storage != out->storage && !array_may_overlap(a, out)) {
         return true;
     }
-    const size_t bytes = (size_t)out->ndim * sizeof(int64_t);
-    return a->storage == out->storage && a->offset == out->offset && a->dtype == out->dtype &&
-           a->ndim == out->ndim && memcmp(a->shape, out->shape, bytes) == 0 &&
-           memcmp(a->strides, out->strides, bytes) == 0;
+    return array_is_same(a, out);
 }
 
 Status
@@ -210,7 +206,7 @@ execute_elementwise_into(OpCode op, Array *const *in, int nin, Array *out, bool 
     }
     const bool may_fail = op == OP_power && dtype_is_integer(result);
     if (may_fail || result != (DType)out->dtype || ndim != out->ndim || out->size == 0 ||
-        memcmp(shape, out->shape, (size_t)ndim * sizeof(int64_t)) != 0) {
+        !shape_equal(ndim, shape, out->shape)) {
         return STATUS_OK;
     }
     *done = true;
@@ -245,8 +241,7 @@ execute_axis_order(Array *const *in, int nin, int *order)
         if (a->ndim == 0) {
             continue;
         }
-        if (a->ndim != first->ndim ||
-            memcmp(a->shape, first->shape, (size_t)a->ndim * sizeof(int64_t)) != 0) {
+        if (a->ndim != first->ndim || !shape_equal(a->ndim, a->shape, first->shape)) {
             return false;
         }
         for (int k = 1; k < a->ndim; k++) {

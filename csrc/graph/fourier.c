@@ -91,7 +91,7 @@ fourier_cut_input(Node **x, int64_t *params)
     }
     Node *value = value_in_zeros(set, set->params);
     if (value == NULL || value->ndim != set->ndim || value->dtype != set->dtype ||
-        memcmp(value->shape, set->params + 2, (size_t)set->ndim * sizeof(int64_t)) != 0) {
+        !shape_equal(set->ndim, value->shape, set->params + 2)) {
         return false;
     }
     for (int i = 0; i < set->ndim; i++) {

@@ -67,8 +67,7 @@ may_fail(const Node *node)
 static bool
 same_space(const Node *a, const Node *b)
 {
-    return a->ndim == b->ndim &&
-           memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof(int64_t)) == 0;
+    return a->ndim == b->ndim && shape_equal(a->ndim, a->shape, b->shape);
 }
 
 /* A sum over all axes of a member, in the member's dtype? */

@@ -41,9 +41,7 @@ same_leaf(const PlanKey *key, const Node *node)
     }
     for (int64_t k = key->leaves.size - 1; k >= 0; k--) {
         const Array *b = key->order.data[key->leaves.data[k]]->value;
-        if (b != NULL && b->storage == a->storage && b->offset == a->offset &&
-            b->dtype == a->dtype && b->ndim == a->ndim &&
-            memcmp(a->shape, b->shape, 2 * (size_t)a->ndim * sizeof(int64_t)) == 0) {
+        if (b != NULL && array_is_same(a, b)) {
             return key->leaves.data[k];
         }
     }

@@ -17,7 +17,6 @@
 
 #include <assert.h>
 #include <stdlib.h>
-#include <string.h>
 
 typedef struct Cotangent {
     Node *g;    /* retained; NULL is zero */
@@ -299,8 +298,7 @@ pass_custom(Pass *pass, Node *node, const Cotangent *c)
         }
         Node *out = arena_keep(trace_node(trace, arrays[i - 1]));
         if (out != NULL && (out->ndim != input->ndim ||
-                            memcmp(out->shape, input->shape,
-                                   (size_t)out->ndim * sizeof(int64_t)) != 0)) {
+                            !shape_equal(out->ndim, out->shape, input->shape))) {
             char got[256], need[256];
             err_set(ERR_VALUE, "custom_vjp: the rule gave a cotangent of shape %s for argument %d "
                                "of shape %s",

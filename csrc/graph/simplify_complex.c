@@ -354,8 +354,7 @@ reshape_after(Simplifier *s, const Work *w)
         Node *base = simplify_is(w->in[i], OP_view) ? w->in[i]->inputs[0] : NULL;
         if (base != NULL && is_reshape(w->in[i], base) && is_elementwise(base)) {
             if (first != NULL && (base->ndim != first->ndim ||
-                                  memcmp(base->shape, first->shape,
-                                         (size_t)base->ndim * sizeof(int64_t)) != 0)) {
+                                  !shape_equal(base->ndim, base->shape, first->shape))) {
                 return NULL;
             }
             first = base;

@@ -56,7 +56,7 @@ static bool
 same_spec(const Node *node, const Spec *spec)
 {
     return node->dtype == spec->dtype && node->ndim == spec->ndim &&
-           memcmp(node->shape, spec->shape, (size_t)spec->ndim * sizeof(int64_t)) == 0;
+           shape_equal(node->ndim, node->shape, spec->shape);
 }
 
 static Node *
@@ -133,7 +133,6 @@ static bool
 same_leaf(const Node *a, const Node *b)
 {
     const Array *x = a->value, *y = b->value;
-    const size_t bytes = (size_t)x->ndim * sizeof(int64_t);
     if (a->dtype != b->dtype || x->ndim != y->ndim || ((a->flags ^ b->flags) & NODE_LITERAL)) {
         return false;
     }
@@ -141,9 +140,7 @@ same_leaf(const Node *a, const Node *b)
         return x->ndim == 0 && memcmp(array_data(x), array_data(y),
                                       (size_t)dtype_size((DType)a->dtype)) == 0;
     }
-    return x->storage == y->storage && x->offset == y->offset &&
-           a->value_version == b->value_version && memcmp(x->shape, y->shape, bytes) == 0 &&
-           memcmp(x->strides, y->strides, bytes) == 0;
+    return a->value_version == b->value_version && array_is_same(x, y);
 }
 
 static uint64_t
@@ -385,8 +382,7 @@ simplify_put_axes(Simplifier *s, Node *x, uint64_t axes, int ndim, const int64_t
 Node *
 simplify_broadcast(Simplifier *s, Node *x, int ndim, const int64_t *shape)
 {
-    if (x == NULL || (x->ndim == ndim &&
-                      memcmp(x->shape, shape, (size_t)ndim * sizeof(int64_t)) == 0)) {
+    if (x == NULL || (x->ndim == ndim && shape_equal(ndim, x->shape, shape))) {
         return x;
     }
     assert(x->ndim == 0);

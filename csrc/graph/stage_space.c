@@ -62,7 +62,7 @@ stage_block_volume(const StageBuild *b, int32_t at)
 bool
 stage_space_same(const StageSpace *a, const StageSpace *b)
 {
-    return a->ndim == b->ndim && memcmp(a->shape, b->shape, (size_t)a->ndim * sizeof(int64_t)) == 0;
+    return a->ndim == b->ndim && shape_equal(a->ndim, a->shape, b->shape);
 }
 
 void

@@ -17,8 +17,7 @@ copy_spec(const Spec *in, Spec *out)
 static bool
 same_shape(const Spec *a, int ndim, const int64_t *shape)
 {
-    return a->ndim == ndim &&
-           (ndim == 0 || memcmp(a->shape, shape, (size_t)ndim * sizeof shape[0]) == 0);
+    return a->ndim == ndim && shape_equal(ndim, a->shape, shape);
 }
 
 /* The geometry [offset, ndim, shape..., strides...] in params. */

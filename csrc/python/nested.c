@@ -131,8 +131,7 @@ nested_join(PyObject *sequence, int depth)
             goto done;
         }
         const bool fits = parts[i]->ndim == parts[0]->ndim &&
-                          memcmp(parts[i]->shape, parts[0]->shape,
-                                 (size_t)parts[0]->ndim * sizeof(int64_t)) == 0;
+                          shape_equal(parts[0]->ndim, parts[i]->shape, parts[0]->shape);
         if (!fits) {
             refuse_ragged(depth, n);
             goto done;

@@ -21,7 +21,7 @@ native_free(Native *native)
         return;
     }
     emit_memory_unmap(&native->memory);
-    vec_fini(&native->stages);
+    vec_fini(&native->sections);
     vec_fini(&native->order);
     vec_fini(&native->steps);
     vec_fini(&native->cells);
@@ -48,7 +48,7 @@ native_bytes(const Native *native)
 bool
 native_keeps_nothing(const Native *native)
 {
-    bool nothing = native->stages.size == 1 && native->stages.data[0].emitted &&
+    bool nothing = native->sections.size == 1 && native->sections.data[0].emitted &&
                    !native->guarded && native->sums.size == 0;
     for (int64_t r = 0; r < native->homes.size; r++) {
         nothing = nothing && native->homes.data[r].slot == NOWHERE;
@@ -131,13 +131,13 @@ emit_sums(Emitter *e, uint16_t reg)
 }
 
 static void
-emit_segment(Emitter *e, Stage *stage, Assembler *code, bool last)
+emit_segment(Emitter *e, Section *section, Assembler *code, bool last)
 {
     const BlockSpec *spec = e->c->spec;
     IrBuilder *b = &e->builder;
     ir_clear(b);
     memset(e->values, 0, (size_t)e->c->code->nregisters * sizeof *e->values);
-    for (int k = stage->first; k < stage->first + stage->count; k++) {
+    for (int k = section->first; k < section->first + section->count; k++) {
         const Instruction *in = &spec->instructions[e->native->order.data[k]];
         Ir inputs[3] = {0};
         for (int i = 0; i < in->nin; i++) {
@@ -152,33 +152,33 @@ emit_segment(Emitter *e, Stage *stage, Assembler *code, bool last)
     for (uint16_t i = 0; i < spec->nin && last; i++) {
         emit_sums(e, i);
     }
-    for (int k = stage->first; k < stage->first + stage->count && spec->in_place; k++) {
+    for (int k = section->first; k < section->first + section->count && spec->in_place; k++) {
         emit_store(e, spec->instructions[e->native->order.data[k]].out);
     }
     e->failed = e->failed || b->failed || b->unsupported;
     if (!e->failed) {
-        stage->at = emit_lower(code, b);
+        section->at = emit_lower(code, b);
     }
 }
 
 static bool
-emit_stages(Emitter *e, Assembler *code)
+emit_sections(Emitter *e, Assembler *code)
 {
     Native *native = e->native;
-    for (int64_t t = 0; t < native->stages.size && !e->failed; t++) {
-        Stage *stage = &native->stages.data[t];
-        if (stage->emitted) {
-            emit_segment(e, stage, code, t == native->stages.size - 1);
+    for (int64_t t = 0; t < native->sections.size && !e->failed; t++) {
+        Section *section = &native->sections.data[t];
+        if (section->emitted) {
+            emit_segment(e, section, code, t == native->sections.size - 1);
             continue;
         }
         const int first = (int)native->steps.size;
-        for (int k = stage->first; k < stage->first + stage->count; k++) {
+        for (int k = section->first; k < section->first + section->count; k++) {
             Step step;
             const Instruction *in = &e->c->spec->instructions[native->order.data[k]];
             e->failed = e->failed || block_step(e->c, in, &step) != STATUS_OK ||
                         vec_push(&native->steps, step) != STATUS_OK;
         }
-        stage->first = first;
+        section->first = first;
     }
     native->guarded = e->builder.guarded;
     return !e->failed && !code->failed && emit_memory_map(&native->memory, code);
@@ -219,7 +219,7 @@ native_emit(Native *native, Compiler *c)
         *e = (Emitter){.c = c, .native = native, .values = values};
         e->builder.wide = native->wide;
         e->builder.may_guard = true;
-        done = emit_stages(e, &code);
+        done = emit_sections(e, &code);
         vec_fini(&e->builder.nodes);
     }
     if (!done) {
@@ -253,24 +253,24 @@ native_prologue(const BlockCode *code, const BlockFrame *frame)
     }
 }
 
-/* How a run of stages ended. */
+/* How a run of sections ended. */
 typedef enum Outcome { OUTCOME_DONE, OUTCOME_GUARD, OUTCOME_POWER } Outcome;
 
-/* All stages over n lanes, of which emitted code takes `padded`. */
+/* All sections over n lanes, of which emitted code takes `padded`. */
 static Outcome
-run_stages(const BlockCode *code, char *scratch, int64_t n, int64_t padded, char *sums)
+run_sections(const BlockCode *code, char *scratch, int64_t n, int64_t padded, char *sums)
 {
     const Native *native = code->native;
     char **const values = (char **)scratch;
-    for (int64_t t = 0; t < native->stages.size; t++) {
-        const Stage *stage = &native->stages.data[t];
-        if (!stage->emitted) {
-            if (!block_run_steps(native->steps.data + stage->first, stage->count, values, n)) {
+    for (int64_t t = 0; t < native->sections.size; t++) {
+        const Section *section = &native->sections.data[t];
+        if (!section->emitted) {
+            if (!block_run_steps(native->steps.data + section->first, section->count, values, n)) {
                 return OUTCOME_POWER;
             }
             continue;
         }
-        const uint8_t *at = native->memory.base + stage->at;
+        const uint8_t *at = native->memory.base + section->at;
         Segment segment;
         memcpy(&segment, &at, sizeof segment);
         if (segment(scratch, padded * 8, sums) != 0) {
@@ -313,7 +313,7 @@ run_whole(const BlockCode *code, const BlockFrame *frame, int64_t n)
     if (n == 0) {
         return OUTCOME_DONE;
     }
-    const Outcome outcome = run_stages(code, frame->scratch, n, n, frame->sums);
+    const Outcome outcome = run_sections(code, frame->scratch, n, n, frame->sums);
     if (outcome == OUTCOME_DONE) {
         run_copies(code, frame, 0, n);
     }
@@ -355,7 +355,7 @@ run_rest(const BlockCode *code, const BlockFrame *frame, int64_t at, int64_t n)
         memcpy(sums + offset, (char *)frame->sums + offset + at % SUM_WIDTH * size,
                (size_t)(n * size));
     }
-    const Outcome outcome = run_stages(code, scratch, n, native->lanes, sums);
+    const Outcome outcome = run_sections(code, scratch, n, native->lanes, sums);
     if (outcome != OUTCOME_DONE) {
         return outcome;
     }

@@ -1,4 +1,4 @@
-/* backend/cpu/native.h -- the native executor's parts: stages of a block, and their code. */
+/* backend/cpu/native.h -- the native executor's parts: sections of a block, and their code. */
 #ifndef PYARR_BACKEND_CPU_NATIVE_H
 #define PYARR_BACKEND_CPU_NATIVE_H
 
@@ -9,11 +9,11 @@
 typedef int (*Segment)(char *scratch, int64_t bytes, char *sums);
 
 /* Instructions that run one after the other: emitted code, or calls of kernels. */
-typedef struct Stage {
+typedef struct Section {
     bool emitted;
     int first, count; /* in `order`; of kernels also in `steps` */
     int64_t at;       /* of the function in the code */
-} Stage;
+} Section;
 
 /* A uniform register as emitted code reads it. */
 typedef struct Cell {
@@ -26,17 +26,17 @@ typedef struct Cell {
 typedef struct Home {
     int32_t slot;  /* in the scratch, or NOWHERE: where a pointer says */
     int32_t cell;  /* of uniform ones, or NOWHERE */
-    int16_t stage; /* that computes it, or NOWHERE */
+    int16_t section; /* that computes it, or NOWHERE */
     bool direct;   /* an output's memory */
-    bool outside;  /* something besides its stage's code reads it */
-    bool summed;   /* by the code of its stage */
+    bool outside;  /* something besides its section's code reads it */
+    bool summed;   /* by the code of its section */
 } Home;
 
 struct Native {
     EmitMemory memory;
     bool wide, guarded;
     int lanes; /* of a vector */
-    VEC(Stage) stages;
+    VEC(Section) sections;
     VEC(uint16_t) order; /* of instructions */
     VEC(Step) steps;
     VEC(Cell) cells;

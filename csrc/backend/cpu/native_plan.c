@@ -65,7 +65,7 @@ segment_end(const Planner *p)
 /* All instructions of one kind whose inputs are known, and those that then follow; of emitted
  * ones, until the segment is full. */
 static bool
-plan_stage(Planner *p, bool emitted)
+plan_section(Planner *p, bool emitted)
 {
     Native *native = p->native;
     const int first = (int)native->order.size, end = segment_end(p);
@@ -89,7 +89,7 @@ plan_stage(Planner *p, bool emitted)
     const int count = (int)native->order.size - first;
     p->segments += emitted && count > 0;
     return count == 0 ||
-           vec_push(&native->stages, (Stage){emitted, first, count, 0}) == STATUS_OK;
+           vec_push(&native->sections, (Section){emitted, first, count, 0}) == STATUS_OK;
 }
 
 static bool
@@ -102,32 +102,32 @@ new_homes(Planner *p)
     }
     native->homes.size = count;
     for (int r = 0; r < count; r++) {
-        native->homes.data[r] = (Home){.slot = NOWHERE, .cell = NOWHERE, .stage = NOWHERE};
+        native->homes.data[r] = (Home){.slot = NOWHERE, .cell = NOWHERE, .section = NOWHERE};
     }
-    for (int64_t t = 0; t < native->stages.size; t++) {
-        const Stage *stage = &native->stages.data[t];
-        for (int k = stage->first; k < stage->first + stage->count; k++) {
+    for (int64_t t = 0; t < native->sections.size; t++) {
+        const Section *section = &native->sections.data[t];
+        for (int k = section->first; k < section->first + section->count; k++) {
             const uint16_t reg = p->c->spec->instructions[native->order.data[k]].out;
-            native->homes.data[reg].stage = (int16_t)t;
+            native->homes.data[reg].section = (int16_t)t;
         }
     }
     return true;
 }
 
 /* Outputs that instructions write where they go: all those of vectors. In place only if nothing
- * is read after the first is written: with one stage, whose stores come last. */
+ * is read after the first is written: with one section, whose stores come last. */
 static bool
 plan_outputs(Planner *p)
 {
     const BlockSpec *spec = p->c->spec;
     Native *native = p->native;
-    const bool one = native->stages.size == 1 && native->stages.data[0].emitted;
+    const bool one = native->sections.size == 1 && native->sections.data[0].emitted;
     for (int o = 0; o < spec->nout; o++) {
         const uint16_t reg = spec->out_registers[o];
         Home *home = &native->homes.data[reg];
         const bool uniform = p->c->registers[reg].uniform;
         const uint8_t size = (uint8_t)dtype_size((DType)p->c->dtypes[reg]);
-        if (home->stage != NOWHERE && !home->direct && (one || !spec->in_place)) {
+        if (home->section != NOWHERE && !home->direct && (one || !spec->in_place)) {
             home->direct = true;
             if (vec_push(&native->direct, (Direct){reg, (uint16_t)o}) != STATUS_OK ||
                 vec_push(&native->direct_widths, size) != STATUS_OK) {
@@ -143,17 +143,17 @@ plan_outputs(Planner *p)
     return true;
 }
 
-/* Sums of float64 values are part of a segment; others are added up after all stages. */
+/* Sums of float64 values are part of a segment; others are added up after all sections. */
 static bool
 plan_sums(Planner *p)
 {
     const BlockSpec *spec = p->c->spec;
-    const Stage *stages = p->native->stages.data;
-    const bool last_emitted = stages[p->native->stages.size - 1].emitted;
+    const Section *sections = p->native->sections.data;
+    const bool last_emitted = sections[p->native->sections.size - 1].emitted;
     for (int s = 0; s < spec->nsum; s++) {
         const uint16_t reg = spec->sum_registers[s];
         Home *home = &p->native->homes.data[reg];
-        const bool emitted = home->stage != NOWHERE ? stages[home->stage].emitted
+        const bool emitted = home->section != NOWHERE ? sections[home->section].emitted
                                                     : reg < spec->nin && last_emitted;
         if (emitted && p->c->dtypes[reg] == DT_f64 && !p->c->registers[reg].uniform) {
             home->summed = true;
@@ -172,20 +172,20 @@ static void
 plan_slots(Planner *p, int *nslots)
 {
     Native *native = p->native;
-    for (int64_t t = 0; t < native->stages.size; t++) {
-        const Stage *stage = &native->stages.data[t];
-        for (int k = stage->first; k < stage->first + stage->count; k++) {
+    for (int64_t t = 0; t < native->sections.size; t++) {
+        const Section *section = &native->sections.data[t];
+        for (int k = section->first; k < section->first + section->count; k++) {
             const Instruction *in = &p->c->spec->instructions[native->order.data[k]];
             for (int i = 0; i < in->nin; i++) {
                 Home *home = &native->homes.data[in->in[i]];
-                home->outside = home->outside || home->stage != t;
+                home->outside = home->outside || home->section != t;
             }
         }
     }
     for (int64_t r = 0; r < native->homes.size; r++) {
         Home *home = &native->homes.data[r];
-        if (home->stage != NOWHERE && !home->direct &&
-            (home->outside || !native->stages.data[home->stage].emitted)) {
+        if (home->section != NOWHERE && !home->direct &&
+            (home->outside || !native->sections.data[home->section].emitted)) {
             home->slot = (*nslots)++;
         }
     }
@@ -219,11 +219,11 @@ plan_all(Planner *p, int *nslots)
     bool any = false;
     while (p->left > 0) {
         const int before = p->left;
-        if (!plan_stage(p, true)) {
+        if (!plan_section(p, true)) {
             return false;
         }
         any = any || p->left < before;
-        if (!plan_stage(p, false) || p->left == before) {
+        if (!plan_section(p, false) || p->left == before) {
             return false; /* no memory, or a register is read before it is written */
         }
     }
