@@ -2,6 +2,7 @@
 
 import os
 import re
+import signal
 import sys
 import sysconfig
 from pathlib import Path
@@ -26,6 +27,9 @@ def forget_unbuilt_source():
 
 forget_unbuilt_source()
 os.environ.setdefault("MPLBACKEND", "Agg")
+if signal.getsignal(signal.SIGINT) == signal.SIG_IGN:
+    # A shell starts background jobs deaf to Ctrl-C, and processes that tests start inherit it.
+    signal.signal(signal.SIGINT, signal.default_int_handler)
 
 try:
     from hypothesis import settings
