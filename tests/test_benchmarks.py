@@ -1,7 +1,10 @@
 """The benchmarks: their numbers are worth something only if what they compute is right."""
 
+import ctypes
 import json
+import mmap
 import os
+import shutil
 import subprocess
 import sys
 from functools import partial
@@ -15,7 +18,14 @@ pa = pytest.importorskip("pyarr")
 ROOT = Path(__file__).resolve().parents[1]
 sys.path.append(str(ROOT))
 
-from benchmarks import fused, holography, measure, targets, workloads  # noqa: E402
+from benchmarks import (  # noqa: E402
+    fused,
+    holography,
+    measure,
+    targets,
+    worker,
+    workloads,
+)
 from benchmarks.workloads import Workload  # noqa: E402
 
 ADBENCH = ROOT.parent / "shared/data/adbench/gmm/test.txt"
@@ -151,7 +161,7 @@ class FakeProcess:
         return {"seconds": self.seconds} if do == "time" else {"bytes": 1000}
 
     def forget(self):
-        pass
+        worker.read_libraries()
 
 
 def test_peers_that_end_or_are_wrong_are_left_out(monkeypatch):
@@ -254,3 +264,36 @@ def test_forms_are_compared_at_their_best():
     found = {what: measured for what, measured, _, _ in targets.checks(both, {})}
     assert found["holography-256: times the best peer"] == 12 / 9
     assert found["holography-256, either form: times the best peer"] == 12 / 4
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="asks Linux what it has in memory")
+def test_first_calls_do_not_wait_for_the_disk(tmp_path):
+    path = tmp_path / "library.so"
+    shutil.copy(pa._core.__file__, path)
+    with open(path, "r+b") as file:
+        os.fsync(file.fileno())  # what isn't on the disk yet can't be dropped
+        pages = -(-path.stat().st_size // mmap.PAGESIZE)
+        code = mmap.mmap(
+            file.fileno(),
+            0,
+            flags=mmap.MAP_PRIVATE,
+            prot=mmap.PROT_READ | mmap.PROT_EXEC,
+        )
+        # Written to by nobody, but only of writable memory does ctypes tell the address.
+        view = mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_COPY)
+        start = ctypes.addressof(ctypes.c_char.from_buffer(view))
+        mincore = ctypes.CDLL(None).mincore
+
+        def resident():
+            found = (ctypes.c_ubyte * pages)()
+            size = ctypes.c_size_t(len(view))
+            assert mincore(ctypes.c_void_p(start), size, found) == 0
+            return sum(byte & 1 for byte in found)
+
+        os.posix_fadvise(file.fileno(), 0, 0, os.POSIX_FADV_DONTNEED)
+        if resident() == pages:
+            pytest.skip("this file system keeps its files in memory")
+        worker.read_libraries()
+        assert resident() == pages
+        view.close()
+        code.close()
