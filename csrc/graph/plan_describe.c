@@ -57,8 +57,10 @@ primitive_flops(const Plan *plan, const PlanStep *step)
     const PlanValue *out = &plan->values[step->out[0]];
     const PlanValue *in = step->nin > 0 ? &plan->values[step->in[0]] : out;
     switch (step->op) {
-    case OP_matmul:
-        return 2 * out->size * (in->ndim > 0 ? in->shape[in->ndim - 1] : 1);
+    case OP_matmul: {
+        const int products = !dtype_is_complex(out->dtype) ? 1 : step->nparams > 0 ? 3 : 4;
+        return 2 * products * out->size * (in->ndim > 0 ? in->shape[in->ndim - 1] : 1);
+    }
     case OP_fft_c2c: {
         const double n = (double)(in->size > out->size ? in->size : out->size);
         return n > 1 ? (int64_t)(5 * n * log2(n)) : 0;

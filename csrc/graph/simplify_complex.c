@@ -409,12 +409,27 @@ split_sum(Simplifier *s, const Node *node, Node *x)
     return of_parts(s, p, &spec);
 }
 
+/* A product of complex matrices that may be made of three real ones. */
+static Node *
+three_products(Simplifier *s, Node *node, Node *const *in)
+{
+    const int64_t params[1] = {true};
+    Spec spec;
+    if (!s->options.fast || !dtype_is_complex((DType)node->dtype)) {
+        return NULL;
+    }
+    node_spec(node, &spec);
+    return simplify_op(s, OP_matmul, in, 2, params, 1, &spec);
+}
+
 Node *
 simplify_split(Simplifier *s, Node *node, Node *const *in)
 {
     Node *out = NULL;
     if (node->op == OP_sum) {
         out = split_sum(s, node, in[0]);
+    } else if (node->op == OP_matmul) {
+        out = three_products(s, node, in);
     } else if (node->op == OP_view) {
         out = reshape_before(s, node, in);
     } else if (node->op < OP_COUNT && (op_is_elementwise((OpCode)node->op) || node->op == OP_cast)) {

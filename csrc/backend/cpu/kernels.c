@@ -3,6 +3,7 @@
 
 #include "backend/cpu/cpu.h"
 #include "backend/cpu/kernels/fft.h"
+#include "backend/cpu/kernels/product.h"
 #include "backend/cpu/kernels/reduce.h"
 #include "backend/cpu/kernels/tile.h"
 #include "base/settings.h"
@@ -35,6 +36,7 @@ typedef struct KernelSet {
     const FftKernel *fft_f32, *fft_f64;
     const TileKernels *tile_f32, *tile_f64;
     const TileRowKernels *tile_row_f32, *tile_row_f64;
+    const ProductKernel *product_f32, *product_f64;
 } KernelSet;
 
 #define DECLARE_ROWS(dtype, name, isa)                                                             \
@@ -48,7 +50,8 @@ typedef struct KernelSet {
     extern const BlockKernel kernel_casts_##isa[DTYPE_COUNT][DTYPE_COUNT];                         \
     extern const FftKernel kernel_fft_f32_##isa, kernel_fft_f64_##isa;                             \
     extern const TileKernels kernel_tile_f32_##isa, kernel_tile_f64_##isa;                         \
-    extern const TileRowKernels kernel_tile_row_f32_##isa, kernel_tile_row_f64_##isa;
+    extern const TileRowKernels kernel_tile_row_f32_##isa, kernel_tile_row_f64_##isa;            \
+    extern const ProductKernel kernel_product_f32_##isa, kernel_product_f64_##isa;
 ISA_EACH(X)
 #undef X
 
@@ -60,7 +63,7 @@ static const KernelSet sets[] = {
     {#isa, {EACH_DTYPE(ROWS_ENTRY, isa)}, kernel_casts_##isa, {EACH_DTYPE(REDUCE_ENTRY, isa)},     \
      {EACH_SIZE(SELECT_ENTRY, isa)}, &kernel_fft_f32_##isa, &kernel_fft_f64_##isa,                 \
      &kernel_tile_f32_##isa, &kernel_tile_f64_##isa, &kernel_tile_row_f32_##isa,                   \
-     &kernel_tile_row_f64_##isa},
+     &kernel_tile_row_f64_##isa, &kernel_product_f32_##isa, &kernel_product_f64_##isa},
     ISA_EACH(X)
 #undef X
 };
@@ -138,6 +141,13 @@ const TileRowKernels *
 cpu_tile_row_kernels(DType dtype)
 {
     return dtype_size(dtype) == 8 ? current->tile_row_f64 : current->tile_row_f32;
+}
+
+const ProductKernel *
+cpu_product_kernel(DType dtype)
+{
+    const ProductKernel *kernel = dtype == DT_c128 ? current->product_f64 : current->product_f32;
+    return backend_cpu_has_fma() ? kernel : NULL;
 }
 
 const FftKernel *

@@ -7,6 +7,7 @@
  */
 #include "backend/cpu/blas.h"
 #include "backend/cpu/cpu.h"
+#include "backend/cpu/matrix.h"
 #include "backend/cpu/move.h"
 
 #include "base/mem.h"
@@ -33,14 +34,6 @@ enum {
     LOOPS_WEIGHT = 8,          /* multiplications of BLAS in the time of one by own loops */
     SIDE_MAX = 1 << 30         /* sizes that BLAS can count */
 };
-
-/* A stack of matrices; strides in bytes, batch strides 0 where broadcast. */
-typedef struct Matrix {
-    const char *data;
-    int64_t rows, columns;
-    int64_t row_stride, column_stride;
-    int64_t batch[ARRAY_MAX_NDIM];
-} Matrix;
 
 /* Own loops over one panel; `add` adds to c instead of replacing it. */
 typedef void (*Loops)(const char *a, int64_t ar, int64_t ak, const char *b, int64_t bk, int64_t bc,
@@ -228,18 +221,6 @@ matrix_is_aligned(const Matrix *x, int nbatch, int64_t size, int64_t alignment)
     return ok && (x->rows <= 1 || x->row_stride % size == 0);
 }
 
-/* Address of one matrix of the stack. */
-static const char *
-matrix_at(const Matrix *x, const Product *p, int64_t index)
-{
-    const char *data = x->data;
-    for (int i = p->nbatch_axes - 1; i >= 0 && index > 0; i--) {
-        data += index % p->batch_shape[i] * x->batch[i];
-        index /= p->batch_shape[i];
-    }
-    return data;
-}
-
 static void
 row_copy(char *to, const char *from, int64_t n, int64_t stride, int64_t size)
 {
@@ -366,8 +347,8 @@ run_panels(void *ctx, int64_t begin, int64_t end, int thread)
         const int64_t m = i + p->panel_m < p->m ? p->panel_m : p->m - i;
         const int64_t n = j + p->panel_n < p->n ? p->panel_n : p->n - j;
         const int64_t k = l + p->panel_k < p->k ? p->panel_k : p->k - l;
-        const char *a = matrix_at(&p->a, p, batch) + i * p->a.row_stride + l * p->a.column_stride;
-        const char *b = matrix_at(&p->b, p, batch) + l * p->b.row_stride + j * p->b.column_stride;
+        const char *a = matrix_at(&p->a, p->nbatch_axes, p->batch_shape, batch) + i * p->a.row_stride + l * p->a.column_stride;
+        const char *b = matrix_at(&p->b, p->nbatch_axes, p->batch_shape, batch) + l * p->b.row_stride + j * p->b.column_stride;
         char *c = part > 0 ? p->partial + (part - 1) * p->m * p->n * p->size
                            : p->out + batch * p->m * p->n * p->size;
         c += (i * p->n + j) * p->size;
@@ -515,6 +496,12 @@ cpu_matmul(const Call *call)
         return STATUS_OK;
     }
     product_join_rows(&p);
+    if (call->nparams > 0 && call->params[0] != 0) {
+        const ComplexProduct complex = {p.a, p.b, p.out, p.nbatch_axes, p.batch_shape, p.batches};
+        if (complex_product_fits(&complex, out->dtype)) {
+            return complex_product_run(&complex, out->dtype);
+        }
+    }
     if (p.m == 1 && p.n > 1) { /* row times matrix is transposed matrix times column */
         const Matrix a = p.a;
         p.a = p.b;
