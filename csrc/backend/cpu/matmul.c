@@ -20,7 +20,7 @@
 enum {
     SMALL_WORK = 600,          /* multiplications up to which own loops beat a call of BLAS */
     SMALL_WORK_COMPLEX = 100,
-    PANEL_WORK = 1 << 19,      /* multiplications that a panel of a matrix should have */
+    PANEL_WORK = 1 << 17,      /* multiplications that a panel of a matrix should have */
     VECTOR_WORK = 1 << 17,     /* the same for matrix times vector, which is bound by memory */
     PANELS = 32,               /* panels to aim at */
     PANEL_SIDE = 64,           /* rows and columns that a panel keeps */
