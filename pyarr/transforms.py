@@ -170,7 +170,8 @@ def value_and_grad(f, argnums=0, has_aux=False):
     (5.0, array([2., 4.]))
     """
 
-    common = type(argnums) is int and not has_aux
+    places = argnums if type(argnums) is tuple else (argnums,)
+    common = all(type(place) is int for place in places) and not has_aux
 
     @functools.wraps(f)
     def call(*args, **kwargs):

@@ -58,6 +58,46 @@ def test_ignored_argument_has_gradient_zero():
     )
 
 
+LARGE = np.linspace(0.5, 2.0, 20_000)
+
+
+@pytest.mark.parametrize("argnums", [0, -1, (0, 2), (2, 1, 0), (-2, 0), (1,)])
+@pytest.mark.parametrize(
+    "args",
+    [
+        (2.0, np.array([1.0, 3.0]), pa.array([0.5, 0.25])),
+        (np.array(2.0), LARGE, LARGE[::-1]),
+        (pa.asarray(2.0), np.float64(0.5), 0.25),
+        (np.array(2), np.arange(1, 4), np.arange(3, 0, -1, dtype=np.float32)),
+        (np.array(2.0 + 1j), np.array([1j, 2.0]), 1j),
+    ],
+    ids=["kinds", "large", "numbers", "integers", "complex"],
+)
+def test_common_calls_give_what_all_calls_give(args, argnums):
+    """With `has_aux` no call is a common one."""
+
+    def f(a, b, c):
+        return pa.sum(pa.abs(pa.exp(-b) * a - c) ** 2)
+
+    value, gradients = pa.value_and_grad(f, argnums)(*args)
+    whole = pa.value_and_grad(lambda *x: (f(*x), None), argnums, has_aux=True)(*args)
+    (expected_value, _), expected = whole
+    assert type(value) is type(expected_value) and value == expected_value
+    assert type(gradients) is type(expected)
+    if type(argnums) is int:
+        gradients, expected = (gradients,), (expected,)
+    for found, right in zip(gradients, expected, strict=True):
+        assert type(found) is type(right)
+        found, right = np.asarray(found), np.asarray(right)
+        assert found.dtype == right.dtype and found.shape == right.shape
+        np.testing.assert_array_equal(found, right)
+
+
+def test_one_argument_named_twice():
+    gradients = pa.grad(lambda x: x * x, argnums=(0, 0))(3.0)
+    assert gradients == (0.0, 6.0)
+
+
 @pytest.mark.parametrize(
     "f, word",
     [

@@ -564,7 +564,7 @@ static PyMethodDef functions[] = {
     {"capture", capture_new, METH_NOARGS,
      "capture()\n--\n\nOpen the recording of a function whose plan will be run again."},
     {"value_and_grad", (PyCFunction)(void (*)(void))core_value_and_grad, METH_FASTCALL,
-     "value_and_grad(f, argnum, args, kwargs, check)\n--\n\n(value, gradient) of a common call, or "
+     "value_and_grad(f, argnums, args, kwargs, check)\n--\n\n(value, gradient) of a common call, or "
      "NotImplemented before anything has run."},
     {"custom", core_custom, METH_VARARGS,
      "custom(out, args, rule)\n--\n\nout as a function of args whose backward rule is given."},
