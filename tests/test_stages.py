@@ -516,6 +516,42 @@ def test_products_of_rows_where_they_lie(layout):
     np.testing.assert_allclose(grad, expected, rtol=1e-11, atol=1e-11)
 
 
+def matrices_with_zeros(k, d):
+    """Matrices of which some elements are zero: triangles, bands, rows."""
+    full = rng(8).standard_normal((k, d))
+    rows, columns = np.indices(full.shape)
+    yield from (np.tril(full), np.triu(full), np.where(rows % 3 == 1, 0, full))
+    yield from (np.where(abs(rows - columns) < 3, full, -0.0), np.zeros_like(full))
+
+
+@pytest.mark.parametrize("bad", [None, np.inf, np.nan])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+def test_products_with_zeros(dtype, bad):
+    """Zeros at the ends of a matrix's rows are left out, but for infinity and NaN."""
+    x = rng(4).standard_normal((300, 23)).astype(dtype)
+    if bad is not None:
+        x[[5, 290], [0, 22]] = bad
+    for matrix in matrices_with_zeros(19, 23):
+        weights = rng(5).random((300, 19)).astype(dtype)
+
+        def f(m, c, weights=weights):
+            y = x @ m.T + c
+            return pa.sum(pa.where(pa.isfinite(y), pa.tanh(y), 2) * weights)
+
+        m, c = matrix.astype(dtype), np.zeros(19, dtype)
+        run = pa.value_and_grad(f, argnums=(0, 1))
+        (value, grads), runs = staged(lambda run=run, m=m, c=c: run(m, c))
+        expected, expected_grads = nodes(lambda run=run, m=m, c=c: run(m, c))
+        tolerance = 1e-11 if dtype == np.float64 else 2e-4
+        assert runs > 0
+        np.testing.assert_allclose(value, expected, rtol=tolerance)
+        np.testing.assert_allclose(grads[1], expected_grads[1], rtol=tolerance)
+        if bad is None:
+            np.testing.assert_allclose(
+                grads[0], expected_grads[0], rtol=tolerance, atol=100 * tolerance
+            )
+
+
 def test_results_of_rows_are_stored():
     x = rng(1).standard_normal((5003, 7))
 

@@ -19,6 +19,8 @@ typedef struct TilePlan {
     BlockCode *together; /* TILE_LINE: for several rows at once, or NULL */
     int64_t copies;    /* TILE_LINE: where operands are copied to, in the scratch */
     int64_t packed;    /* TILE_MAP, TILE_ROW_MAP: where in[1] lies once packed, in bytes */
+    int64_t spans;     /* TILE_MAP: where the spans of its rows lie, and after them one whose end
+                        * is not 0 if they are of use */
     int64_t rows;      /* TILE_ROW_MAP, TILE_ROW_OUTER: where rows are copied to, in bytes */
     bool first, last;  /* of the steps that read those rows */
 } TilePlan;
@@ -132,7 +134,8 @@ bool tile_block(const Tile *t, const TileStep *step, const TilePlan *plan);
 Status tile_prepare_line(const TileProgram *p, const TileStep *step, TilePlan *plan,
                          int64_t *scratch_bytes, int *npointers);
 bool tile_line(const Tile *t, const TileStep *step, const TilePlan *plan);
-void tile_contract(const Tile *t, const TileStep *step, const TilePlan *plan);
+void tile_map(const Tile *t, const TileStep *step, const TilePlan *plan);
+void tile_outer(const Tile *t, const TileStep *step);
 void tile_row_map(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_row_outer(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_sum_rows(const Tile *t, const TileStep *step);

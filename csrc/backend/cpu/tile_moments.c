@@ -88,7 +88,7 @@ backend_cpu_tile_moments(const TileMoments *m, bool *finite)
     for (int64_t k = 0; k < m->nk; k++) {
         unpack(m, k, matrix, step);
         cpu_tile_kernels(DT_f64)->map(product, step, m->rows + k * m->ni * width, m->ni, width,
-                                      matrix, step, width);
+                                      matrix, step, width, NULL);
         *finite = write_rows(m, k * m->ni, product, step) && *finite;
     }
     mem_free(matrix, bytes);

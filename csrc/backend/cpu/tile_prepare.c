@@ -435,6 +435,11 @@ prepare_steps(TileCode *code)
                                                  tile_packed_step(step, dtype) * dtype_size(dtype),
                                              64);
         }
+        if (step->kind == TILE_MAP) {
+            plan->spans = code->packed_bytes;
+            code->packed_bytes += tile_round((tile_space(step) * step->ni + 1) *
+                                                 (int64_t)sizeof(TileSpan), 64);
+        }
         if (step->kind == TILE_MOMENTS) {
             const int64_t bytes = TILE_MOMENT_ROWS * code->lanes * (int64_t)sizeof(double);
             code->scratch_bytes = bytes > code->scratch_bytes ? bytes : code->scratch_bytes;

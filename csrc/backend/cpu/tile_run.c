@@ -41,8 +41,10 @@ run_tile(const Tile *t)
             }
             break;
         case TILE_MAP:
+            tile_map(t, step, plan);
+            break;
         case TILE_OUTER:
-            tile_contract(t, step, plan);
+            tile_outer(t, step);
             break;
         case TILE_ROW_MAP:
             tile_row_map(t, step, plan);

@@ -166,31 +166,60 @@ tile_clear_tail(const Tile *t, char *data, int64_t step_bytes, int64_t count, in
     }
 }
 
+static char *
+element_at(const Tile *t, const TileRef *ref, const int64_t *index, int ndim, int64_t size)
+{
+    return tile_buffer(t, ref) + tile_offset(ref->strides, index, ndim) * t->code->lanes * size;
+}
+
+/* The spans of the map's rows, where leaving out zeros changes nothing: not of infinity and NaN. */
+static const TileSpan *
+usable_spans(const Tile *t, const TileStep *step, const TilePlan *plan, char *x, DType dtype)
+{
+    const TileSpan *spans = (const TileSpan *)(void *)(t->sweep->packed + plan->spans);
+    const int64_t size = dtype_size(dtype);
+    const int64_t x_step = step->in[0].strides[step->ndim] * t->code->lanes;
+    if (spans[tile_space(step) * step->ni].end == 0) {
+        return NULL;
+    }
+    tile_clear_tail(t, x, x_step * size, step->nj, size);
+    return cpu_tile_kernels(dtype)->finite(x, x_step, step->nj, t->n) ? spans : NULL;
+}
+
 void
-tile_contract(const Tile *t, const TileStep *step, const TilePlan *plan)
+tile_map(const Tile *t, const TileStep *step, const TilePlan *plan)
+{
+    const TileRef *in = &step->in[0], *out = &step->out[0];
+    const DType dtype = t->program->buffers[in->at].dtype;
+    const int64_t size = dtype_size(dtype), lanes = t->code->lanes, nd = step->ndim;
+    int64_t index[TILE_NDIM] = {0}, row = 0;
+    do {
+        char *x = element_at(t, in, index, step->ndim, size);
+        const TileSpan *spans = usable_spans(t, step, plan, x, dtype);
+        cpu_tile_kernels(dtype)->map(
+            element_at(t, out, index, step->ndim, size), out->strides[nd] * lanes,
+            t->sweep->packed + plan->packed + row * step->nj * size, step->ni, step->nj, x,
+            in->strides[nd] * lanes, t->n, spans == NULL ? NULL : spans + row);
+        row += step->ni;
+    } while (tile_next_index(step->ndim, step->shape, index));
+}
+
+void
+tile_outer(const Tile *t, const TileStep *step)
 {
     const TileRef *a = &step->in[0], *b = &step->in[1];
     const DType dtype = t->program->buffers[a->at].dtype;
-    const TileKernels *kernels = cpu_tile_kernels(dtype);
     const int64_t size = dtype_size(dtype), lanes = t->code->lanes, nd = step->ndim;
-    int64_t index[TILE_NDIM] = {0}, e = 0;
+    int64_t index[TILE_NDIM] = {0};
+    char *to = tile_part(t, step->to);
     do {
-        char *x = tile_buffer(t, a) + tile_offset(a->strides, index, step->ndim) * lanes * size;
-        if (step->kind == TILE_MAP) {
-            const TileRef *out = &step->out[0];
-            char *to = tile_buffer(t, out) + tile_offset(out->strides, index, step->ndim) * lanes * size;
-            kernels->map(to, out->strides[nd] * lanes,
-                         t->sweep->packed + plan->packed + e * step->ni * step->nj * size,
-                         step->ni, step->nj, x, a->strides[nd] * lanes, t->n);
-        } else {
-            char *y = tile_buffer(t, b) + tile_offset(b->strides, index, step->ndim) * lanes * size;
-            tile_clear_tail(t, x, a->strides[nd] * lanes * size, step->ni, size);
-            tile_clear_tail(t, y, b->strides[nd] * lanes * size, step->nj, size);
-            kernels->outer(tile_part(t, step->to) + e * step->ni * step->nj * size, x,
-                           a->strides[nd] * lanes, step->ni, y, b->strides[nd] * lanes, step->nj,
-                           t->n);
-        }
-        e++;
+        char *x = element_at(t, a, index, step->ndim, size);
+        char *y = element_at(t, b, index, step->ndim, size);
+        tile_clear_tail(t, x, a->strides[nd] * lanes * size, step->ni, size);
+        tile_clear_tail(t, y, b->strides[nd] * lanes * size, step->nj, size);
+        cpu_tile_kernels(dtype)->outer(to, x, a->strides[nd] * lanes, step->ni, y,
+                                       b->strides[nd] * lanes, step->nj, t->n);
+        to += step->ni * step->nj * size;
     } while (tile_next_index(step->ndim, step->shape, index));
 }
 
@@ -205,14 +234,14 @@ tile_sum_rows(const Tile *t, const TileStep *step)
     int64_t index[TILE_NDIM] = {0};
     char *to = tile_part(t, step->to);
     do {
-        char *x = tile_buffer(t, ref) + tile_offset(ref->strides, index, step->ndim) * lanes * size;
+        char *x = element_at(t, ref, index, step->ndim, size);
         tile_clear_tail(t, x, stride * size, step->nj, size);
         kernels->sum(to, x, stride, step->nj, t->n);
         to += step->nj * size;
     } while (tile_next_index(step->ndim, step->shape, index));
 }
 
-/* The shared side of a map as [..][i][j], rows padded by zeros. */
+/* The shared side of a map as [..][i][j], rows padded by zeros; their spans. */
 void
 tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan)
 {
@@ -238,6 +267,13 @@ tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan)
             to += padding;
         }
     } while (tile_next_index(step->ndim, step->shape, index));
+    if (step->kind == TILE_MAP) {
+        TileSpan *spans = (TileSpan *)(void *)(sweep->packed + plan->spans);
+        const int64_t rows = tile_space(step) * step->ni;
+        const bool any = cpu_tile_kernels(view->dtype)->find_spans(
+            spans, sweep->packed + plan->packed, rows, step->nj);
+        spans[rows] = (TileSpan){0, any};
+    }
 }
 
 /* ---- indices ---- */

@@ -7,7 +7,7 @@
 #include "backend/cpu/kernels/tile_vector.h"
 
 #if defined(__AVX512F__)
-enum { MAP_I = 10, MAP_V = 2, OUTER_I = 5, OUTER_J = 5 };
+enum { MAP_I = 4, MAP_V = TILE_UNIT / VL, OUTER_I = 5, OUTER_J = 5 };
 #else
 enum { MAP_I = 5, MAP_V = 1, OUTER_I = 2, OUTER_J = 2 };
 #endif
@@ -122,17 +122,30 @@ tile_store(char *to, int64_t row_stride, const void *from, int64_t lanes, int64_
 
 /* ---- rows in lanes ---- */
 
+/* Elements of `ni` rows from the first that is not zero in all of them to the last. */
+INLINE TileSpan
+join_spans(const int ni, const TileSpan *spans, int64_t nj)
+{
+    TileSpan all = {0, (int32_t)nj};
+    for (int i = 0; spans != NULL && i < ni; i++) {
+        all.begin = i == 0 || spans[i].begin < all.begin ? spans[i].begin : all.begin;
+        all.end = i == 0 || spans[i].end > all.end ? spans[i].end : all.end;
+    }
+    return all;
+}
+
 INLINE void
 map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const E *in,
-          int64_t in_step)
+          int64_t in_step, const TileSpan *spans)
 {
+    const TileSpan span = join_spans(ni, spans, nj);
     Vec sum[MAP_I][MAP_V];
     for (int i = 0; i < ni; i++) {
         for (int v = 0; v < MAP_V; v++) {
             sum[i][v] = (Vec){0};
         }
     }
-    for (int64_t j = 0; j < nj; j++) {
+    for (int64_t j = span.begin; j < span.end; j++) {
         Vec x[MAP_V];
         for (int v = 0; v < MAP_V; v++) {
             x[v] = load(in + j * in_step + v * VL);
@@ -153,36 +166,67 @@ map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const 
 
 static void
 tile_map(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj, const void *in,
-         int64_t in_step, int64_t n)
+         int64_t in_step, int64_t n, const TileSpan *spans)
 {
     for (int64_t r = 0; r < n; r += MAP_V * VL) {
         for (int64_t i = 0; i < ni;) {
             E *const to = (E *)out + i * out_step + r;
             const E *const w = (const E *)a + i * nj, *const x = (const E *)in + r;
+            const TileSpan *const s = spans == NULL ? NULL : spans + i;
             switch (ni - i) {
 #define CASE(k)                                                                                    \
     case k:                                                                                        \
-        map_block(k, to, out_step, w, nj, x, in_step);                                             \
+        map_block(k, to, out_step, w, nj, x, in_step, s);                                          \
         i += k;                                                                                    \
         break;
                 CASE(1)
                 CASE(2)
                 CASE(3)
+#if !defined(__AVX512F__)
                 CASE(4)
-#if defined(__AVX512F__)
-                CASE(5)
-                CASE(6)
-                CASE(7)
-                CASE(8)
-                CASE(9)
 #endif
 #undef CASE
             default:
-                map_block(MAP_I, to, out_step, w, nj, x, in_step);
+                map_block(MAP_I, to, out_step, w, nj, x, in_step, s);
                 i += MAP_I;
             }
         }
     }
+}
+
+static bool
+tile_find_spans(TileSpan *spans, const void *a, int64_t ni, int64_t nj)
+{
+    bool any = false;
+    for (int64_t i = 0; i < ni; i++) {
+        const E *const row = (const E *)a + i * nj;
+        int64_t begin = 0, end = nj;
+        while (begin < nj && row[begin] == 0) {
+            begin++;
+        }
+        while (end > 0 && row[end - 1] == 0) {
+            end--;
+        }
+        spans[i] = (TileSpan){(int32_t)begin, (int32_t)end};
+        any = any || end - begin < nj;
+    }
+    return any;
+}
+
+static bool
+tile_finite(const void *x, int64_t x_step, int64_t nj, int64_t n)
+{
+    Vec sum = {0};
+    for (int64_t j = 0; j < nj; j++) {
+        for (int64_t r = 0; r < n; r += VL) {
+            sum += load((const E *)x + j * x_step + r) * 0; /* NaN, where it is not */
+        }
+    }
+    bool all = true;
+    for (int k = 0; k < VL; k++) {
+        all = all && sum[k] == 0;
+    }
+    return all;
 }
 
 INLINE void
@@ -325,5 +369,5 @@ tile_moments(void *sum, const void *p, int64_t p_step, int64_t nk, const void *x
 #define TABLE_(dtype, isa) kernel_tile_##dtype##_##isa
 #define TABLE(dtype, isa) TABLE_(dtype, isa)
 extern const TileKernels TABLE(T, ISA);
-const TileKernels TABLE(T, ISA) = {tile_load,  tile_store,   tile_map,
-                                   tile_outer, tile_sum, tile_moments};
+const TileKernels TABLE(T, ISA) = {tile_load,   tile_store, tile_map, tile_find_spans,
+                                   tile_finite, tile_outer, tile_sum, tile_moments};

@@ -11,6 +11,11 @@
 
 enum { TILE_UNIT = 32, TILE_MOMENT_ROWS = 5 };
 
+/* The elements of a matrix's row from its first that is not zero to its last. */
+typedef struct TileSpan {
+    int32_t begin, end;
+} TileSpan;
+
 typedef struct TileKernels {
     /* to[e][r] = element e of row r; strides in bytes */
     void (*load)(void *to, int64_t lanes, const char *from, int64_t row_stride, int64_t stride,
@@ -18,9 +23,14 @@ typedef struct TileKernels {
     /* row r, element e of C-contiguous rows = from[e][r]; row_stride in bytes */
     void (*store)(char *to, int64_t row_stride, const void *from, int64_t lanes, int64_t n,
                   int64_t count);
-    /* out[i][r] = sum_j a[i * nj + j] in[j][r] */
+    /* out[i][r] = sum_j a[i * nj + j] in[j][r]; with the spans of a's rows, or NULL, zeros beyond
+     * them may be left out */
     void (*map)(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj,
-                const void *in, int64_t in_step, int64_t n);
+                const void *in, int64_t in_step, int64_t n, const TileSpan *spans);
+    /* spans[ni]; is any row's shorter than the row? */
+    bool (*find_spans)(TileSpan *spans, const void *a, int64_t ni, int64_t nj);
+    /* Are x[j][r] finite? Lanes from n to the unit must be zero. */
+    bool (*finite)(const void *x, int64_t x_step, int64_t nj, int64_t n);
     /* sum[i * nj + j] += sum_r p[i][r] q[j][r]; lanes from n to the unit must be zero */
     void (*outer)(void *sum, const void *p, int64_t p_step, int64_t ni, const void *q,
                   int64_t q_step, int64_t nj, int64_t n);
