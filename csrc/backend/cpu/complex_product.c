@@ -17,7 +17,7 @@ enum {
     SIDE_MIN = 16,       /* rows and columns from which packing pays */
     WORK_MIN = 1 << 15,  /* multiplications */
     UNITS = 32,          /* to aim at */
-    UNIT_STRIPS_MAX = 4, /* strips that a unit packs */
+    UNIT_STRIPS_MAX = 2, /* strips that a unit packs */
     GRAIN_BYTES = 1 << 17
 };
 
@@ -79,15 +79,22 @@ complex_product_fits(const ComplexProduct *p, DType dtype)
            is_aligned(p, &p->b, alignment);
 }
 
+/* The first term of this block of one row of a, or column of b. */
+static const char *
+operand_at(const Block *block, const Side *side, int64_t batch, int64_t vector)
+{
+    const ComplexProduct *p = block->p;
+    return matrix_at(side->x, p->nbatch_axes, p->batch_shape, batch) + vector * side->stride +
+           block->first * side->along;
+}
+
 /* A strip of one operand; says whether it is balanced. */
 static bool
 pack_strip(const Block *block, const Side *side, int64_t batch, int64_t strip, char *to)
 {
-    const ComplexProduct *p = block->p;
     const int64_t begin = strip * side->width, left = side->size - begin;
     const StripSource source = {
-        .data = matrix_at(side->x, p->nbatch_axes, p->batch_shape, batch) +
-                begin * side->stride + block->first * side->along,
+        .data = operand_at(block, side, batch, begin),
         .stride = side->stride,
         .along = side->along,
         .count = left < side->width ? left : side->width,

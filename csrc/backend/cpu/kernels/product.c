@@ -39,7 +39,22 @@ typedef E Loose __attribute__((vector_size(BYTES), aligned(sizeof(E)), may_alias
 #define UNROLL _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline))
 
+/* Fetch so many elements; `write` is constant. */
+INLINE void
+fetch(const char *from, int elements, const bool write)
+{
+    for (size_t at = 0; at < (size_t)elements * sizeof(E); at += 64) {
+        if (write) {
+            __builtin_prefetch(from + at, 1);
+        } else {
+            __builtin_prefetch(from + at, 0);
+        }
+    }
+}
+
 /* ---- strips ---- */
+
+enum { AHEAD = 8 }; /* terms between what is packed and what is fetched */
 
 /* Parts that differ more than this in size are multiplied by themselves: the smaller one would
  * lose digits in the sum of both. */
@@ -86,6 +101,9 @@ pack(E *restrict to, const StripSource *from, const int width)
         for (int64_t l = 0; l < from->terms; l++) {
             E *const re = to + l * width;
             const E *x = (const E *)(from->data + l * from->along);
+            if (l + AHEAD < from->terms) {
+                fetch((const char *)x + AHEAD * from->along, 2 * width, false);
+            }
             pack_term(re, re + plane, re + 2 * plane, x, width);
         }
         return strip_is_balanced(to, from->terms, count, width);
@@ -205,6 +223,9 @@ run(const ProductTile *tile, const int rows, const int vectors)
 {
     Parts p;
     const int64_t k = tile->k;
+    for (int64_t i = 0; i < tile->m; i++) { /* where it goes is fetched while it is computed */
+        fetch(tile->c + i * tile->c_stride, 2 * vectors * LANES, true);
+    }
     const E *a = tile->a, *b = tile->b;
     const E *a_im = a + k * ROWS, *b_im = b + k * COLUMNS;
     multiply(p.re, a, b, k, rows, vectors, false);
