@@ -307,3 +307,25 @@ def test_sixty_four_axes():
     assert x[(slice(None),) * 64].ndim == 64
     with pytest.raises(IndexError):
         x[None]
+
+
+@pytest.mark.parametrize("outer", [1, 3, 300])
+@pytest.mark.parametrize("shape", [(7,), (700,), (20, 35), (2, 300)])
+@pytest.mark.parametrize("inner", [(), (3,)])
+def test_places_of_inner_axes(outer, shape, inner):
+    """Many outer elements have one set of places, which is found in blocks."""
+    rng = np.random.default_rng(1)
+    x = rng.standard_normal((outer, 211, *inner))
+    index = rng.integers(-211, 211, shape)
+    values = rng.standard_normal((outer, *shape, *inner))
+    for at in (index, index[::-1], np.asfortranarray(index)):
+        np.testing.assert_array_equal(np.asarray(pa.asarray(x)[:, at]), x[:, at])
+        written, expected = pa.array(x), x.copy()
+        written[:, at] = values
+        expected[:, at] = values
+        np.testing.assert_array_equal(np.asarray(written), expected)
+        weights = pa.asarray(values)
+        _, grad = pa.value_and_grad(lambda a, at=at: pa.sum(a[:, at] * weights))(x)
+        expected = np.zeros_like(x)
+        np.add.at(expected, (slice(None), at), values)
+        np.testing.assert_allclose(grad, expected, rtol=1e-13, atol=1e-13)

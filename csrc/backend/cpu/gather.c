@@ -68,35 +68,52 @@ gather_flat(char *out, const char *in, const int64_t *offsets, int64_t n, int64_
     }
 }
 
+/* Places [t, t + n) of the outer elements from o to `end`: what addresses them is found once. */
+static void
+gather_block(const Gather *g, int64_t o, int64_t end, int64_t t, int64_t n)
+{
+    const Selection *s = &g->places;
+    int64_t offsets[SELECTION_BLOCK];
+    const bool direct = s->inner_flat && end - o == 1;
+    for (bool found = false; o < end; o++) {
+        const char *in = g->in->data + selection_outer_offset(s, g->in, o);
+        char *out = g->out + (o * s->n + t) * g->block_bytes;
+        if (direct && gather_simple(g, out, in, t, n)) {
+            return;
+        }
+        if (!found) {
+            selection_offsets(s, t, t + n, offsets);
+            found = true;
+        }
+        if (s->inner_flat) {
+            gather_flat(out, in, offsets, n, g->block_bytes);
+            continue;
+        }
+        Operand block = s->inner;
+        for (int64_t i = 0; i < n; i++) {
+            block.data = (char *)(uintptr_t)in + offsets[i];
+            iterate_pack(&block, 0, s->inner_size, out + i * g->block_bytes);
+        }
+    }
+}
+
 /* Blocks [begin, end), numbered over outer x places. */
 static void
 gather_part(void *ctx, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const Gather *g = ctx;
-    const Selection *s = &g->places;
-    int64_t offsets[SELECTION_BLOCK];
+    const int64_t places = g->places.n;
     for (int64_t at = begin; at < end;) {
-        const int64_t o = at / s->n, t = at % s->n;
-        int64_t n = end - at < s->n - t ? end - at : s->n - t;
-        const char *in = g->in->data + selection_outer_offset(s, g->in, o);
-        char *out = g->out + at * g->block_bytes;
-        if (s->inner_flat && gather_simple(g, out, in, t, n)) {
-            at += n;
-            continue;
+        const int64_t o = at / places, first = at % places;
+        const int64_t rows = first == 0 && end - at >= places ? (end - at) / places : 1;
+        const int64_t left = rows * (places - first);
+        const int64_t last = left <= end - at ? places : first + (end - at);
+        for (int64_t t = first; t < last; t += SELECTION_BLOCK) {
+            const int64_t n = last - t < SELECTION_BLOCK ? last - t : SELECTION_BLOCK;
+            gather_block(g, o, o + rows, t, n);
         }
-        n = n < SELECTION_BLOCK ? n : SELECTION_BLOCK;
-        selection_offsets(s, t, t + n, offsets);
-        if (s->inner_flat) {
-            gather_flat(out, in, offsets, n, g->block_bytes);
-        } else {
-            Operand block = s->inner;
-            for (int64_t i = 0; i < n; i++) {
-                block.data = (char *)(uintptr_t)in + offsets[i];
-                iterate_pack(&block, 0, s->inner_size, out + i * g->block_bytes);
-            }
-        }
-        at += n;
+        at += left < end - at ? left : end - at;
     }
 }
 

@@ -104,9 +104,10 @@ value_offset(const Scatter *s, int64_t t)
     return offset;
 }
 
-/* All places at outer element o; of each block the elements [begin, end), for flat blocks. */
+/* Places [t, t + n) at outer element o; of each block the elements [begin, end), if it is flat. */
 static void
-scatter_outer(const Scatter *s, int64_t o, int64_t begin, int64_t end)
+scatter_places(const Scatter *s, int64_t o, int64_t t, int64_t n, const int64_t *offsets,
+               int64_t begin, int64_t end)
 {
     const Selection *p = &s->places;
     const int place_axes = s->value.ndim - s->value_inner.ndim - p->axis;
@@ -114,25 +115,36 @@ scatter_outer(const Scatter *s, int64_t o, int64_t begin, int64_t end)
     const char *value = s->value.data + selection_outer_offset(p, &s->value, o);
     const bool even = place_axes == 1; /* places have one stride in the value */
     const int64_t step = even ? s->value.strides[p->axis] : 0;
+    if (p->inner_size == 1 && even) {
+        put_places(s, out, offsets, value + t * step, step, n);
+        return;
+    }
+    for (int64_t i = 0; i < n; i++) {
+        const char *from = value + (even ? (t + i) * step : value_offset(s, t + i));
+        char *to = out + offsets[i];
+        if (s->blocks_flat) {
+            put(s, to + begin * s->item, s->item, from + begin * s->item, s->item, end - begin);
+        } else {
+            put_block(s, to, from);
+        }
+    }
+}
+
+/* All places at the outer elements from o to `last`: what addresses them is found once. */
+static void
+scatter_outer(const Scatter *s, int64_t o, int64_t last, int64_t begin, int64_t end)
+{
+    const Selection *p = &s->places;
     int64_t offsets[SELECTION_BLOCK];
     for (int64_t t = 0; t < p->n; t += SELECTION_BLOCK) {
-        if (t / SELECTION_BLOCK % POLL_BLOCKS == POLL_BLOCKS - 1 && pool_interrupted()) {
-            return;
-        }
         const int64_t n = p->n - t < SELECTION_BLOCK ? p->n - t : SELECTION_BLOCK;
         selection_offsets(p, t, t + n, offsets);
-        if (p->inner_size == 1 && even) {
-            put_places(s, out, offsets, value + t * step, step, n);
-            continue;
-        }
-        for (int64_t i = 0; i < n; i++) {
-            const char *from = value + (even ? (t + i) * step : value_offset(s, t + i));
-            char *to = out + offsets[i];
-            if (s->blocks_flat) {
-                put(s, to + begin * s->item, s->item, from + begin * s->item, s->item, end - begin);
-            } else {
-                put_block(s, to, from);
+        for (int64_t k = o; k < last; k++) {
+            const int64_t done = t / SELECTION_BLOCK * (last - o) + k - o;
+            if (done % POLL_BLOCKS == POLL_BLOCKS - 1 && pool_interrupted()) {
+                return;
             }
+            scatter_places(s, k, t, n, offsets, begin, end);
         }
     }
 }
@@ -142,9 +154,7 @@ scatter_rows(void *ctx, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const Scatter *s = ctx;
-    for (int64_t o = begin; o < end; o++) {
-        scatter_outer(s, o, 0, s->places.inner_size);
-    }
+    scatter_outer(s, begin, end, 0, s->places.inner_size);
 }
 
 static void
@@ -152,9 +162,7 @@ scatter_columns(void *ctx, int64_t begin, int64_t end, int thread)
 {
     (void)thread;
     const Scatter *s = ctx;
-    for (int64_t o = 0; o < s->places.outer; o++) {
-        scatter_outer(s, o, begin, end);
-    }
+    scatter_outer(s, 0, s->places.outer, begin, end);
 }
 
 /* The value's axes of places merged into one where that is possible, so that the common case

@@ -97,7 +97,7 @@ selection_offsets(const Selection *s, int64_t begin, int64_t end, int64_t *out)
         const Operand *index = &s->index[j];
         const int64_t size = s->sizes[j], stride = s->strides[j];
         const int64_t *at = (const int64_t *)index->data + begin;
-        if (index->ndim != 1 || index->strides[0] != (int64_t)sizeof *at) {
+        if (!operand_is_contiguous(index)) {
             iterate_pack(index, begin, end, block);
             at = block;
         }
