@@ -645,6 +645,19 @@ def test_memory_does_not_grow_with_the_rows(make):
     assert peak_of(lambda: call(*args)) < 4_000_000 + 2_000_000 * pa.get_num_threads()
 
 
+def test_gathered_values_are_never_stored():
+    n = 400_000
+    index, data = rng(1).integers(-1000, 1000, n), rng(2).standard_normal(n)
+    call = pa.value_and_grad(lambda t: pa.sum((t[index] - data) ** 2))
+    t = rng(3).standard_normal(1000)
+    assert peak_of(lambda: call(t)) < 2_000_000
+    residual = t[index] - data
+    value, grad = call(t)
+    np.testing.assert_allclose(value, np.sum(residual**2), rtol=1e-12)
+    expected = np.bincount(index % 1000, 2 * residual, 1000)
+    np.testing.assert_allclose(grad, expected, rtol=1e-9, atol=1e-9)
+
+
 @pytest.mark.parametrize("make", [kernel_sum, kernel_logsumexp])
 def test_pairs_are_never_stored(make):
     f, args = make(3000)
@@ -703,6 +716,25 @@ def test_interrupting_a_sweep():
     stopped, finite = output.splitlines()
     assert stopped.startswith("stopped ") and finite == "True"
     assert float(stopped.split()[1]) - begin < 1.0  # far less on a machine that is free
+
+
+@pytest.mark.parametrize("bad", [5, -6, 2**62, -(2**63)])
+@pytest.mark.parametrize("write", [False, True])
+def test_indices_out_of_range_raise_at_the_call(bad, write):
+    index = rng(1).integers(-5, 5, 200_000)
+    index[199_000] = bad
+
+    def f(t):
+        try:
+            if write:
+                t[index] = 1.0
+            else:
+                t[index]
+        except IndexError as error:
+            assert f"index {bad} is out of bounds for axis 0 with size 5" in str(error)
+            return 3 * pa.sum(t)
+
+    np.testing.assert_array_equal(pa.grad(f)(np.ones(5)), 3.0)
 
 
 def test_indices_out_of_range_raise():

@@ -146,6 +146,49 @@ device_of(Array *const *in, int nin)
     return nin > 0 ? device_cpu() : device_default();
 }
 
+/* Indices out of range are told at the call, without gathering or scattering yet. */
+static Status
+check_indices(Device *device, OpCode op, Node *const *nodes, int nin, const int64_t *params)
+{
+    const int first = op == OP_gather ? 1 : 2;
+    const int64_t strides[ARRAY_MAX_NDIM] = {0};
+    Array *values[CALL_MAX_INPUTS];
+    Status status = evaluate_nodes(nodes + first, nin - first, true);
+    Call call = {.op = op, .nin = nin, .params = params};
+    int n = 0;
+    for (int i = 0; i < first; i++) {
+        call.in[i] = (Operand){.dtype = (DType)nodes[i]->dtype,
+                               .ndim = nodes[i]->ndim,
+                               .shape = nodes[i]->shape,
+                               .strides = strides};
+    }
+    for (; status == STATUS_OK && n < nin - first; n++) {
+        values[n] = node_value(nodes[first + n]);
+        if (values[n] == NULL) {
+            status = STATUS_ERROR;
+            break;
+        }
+        call.in[first + n] = execute_operand(values[n]);
+    }
+    if (status == STATUS_OK) {
+        status = device->check_indices(device, &call);
+    }
+    arrays_release(values, n);
+    return status;
+}
+
+/* Errors that depend on values are raised where the user wrote the call. */
+static Status
+raise_now(Device *device, OpCode op, Node *node, Node *const *nodes, int nin,
+          const int64_t *params)
+{
+    if ((op == OP_gather || op == OP_scatter || op == OP_scatter_add) &&
+        device->check_indices != NULL) {
+        return check_indices(device, op, nodes, nin, params);
+    }
+    return evaluate_nodes(&node, 1, true);
+}
+
 static Array *
 apply_trace(Trace *trace, OpCode op, Array *const *in, int nin, const int64_t *params, int nparams,
             DType forced)
@@ -164,15 +207,16 @@ apply_trace(Trace *trace, OpCode op, Array *const *in, int nin, const int64_t *p
     if (node == NULL) {
         goto done;
     }
+    Device *device = device_of(in, nin);
     if (!op_is_elementwise(op) && (op_info(op)->flags & FLAG_MAY_FAIL) &&
-        !is_unknown(trace, node) && evaluate_nodes(&node, 1, true) != STATUS_OK) {
+        !is_unknown(trace, node) && raise_now(device, op, node, nodes, nin, params) != STATUS_OK) {
         goto done;
     }
     if ((trace->pinned > trace_pin_limit || trace->recorded > TRACE_NODE_LIMIT) &&
         trace_relieve(trace) != STATUS_OK) {
         goto done;
     }
-    out = trace_new_array(trace, node, device_of(in, nin));
+    out = trace_new_array(trace, node, device);
 done:
     for (int i = 0; i < n; i++) {
         node_release(nodes[i]);

@@ -103,6 +103,13 @@ cpu_device_primitive(Device *self, const Call *call)
     return primitives[call->op - OP_ELEMENTWISE_COUNT](call);
 }
 
+static Status
+cpu_device_check_indices(Device *self, const Call *call)
+{
+    (void)self;
+    return cpu_check_indices(call);
+}
+
 static bool
 cpu_supports(Device *self, int op, DType dtype)
 {
@@ -125,6 +132,7 @@ static Device device = {
     .release = cpu_device_release,
     .prepared_bytes = cpu_device_prepared_bytes,
     .run_primitive = cpu_device_primitive,
+    .check_indices = cpu_device_check_indices,
     .supports = cpu_supports,
 };
 

@@ -1,22 +1,30 @@
 /* backend/cpu/selection.c -- index arrays: bounds, and the places they address. */
 #include "backend/cpu/selection.h"
+#include "backend/cpu/cpu.h"
 #include "backend/cpu/iterate.h"
+#include "base/pool.h"
 
 #include <assert.h>
+#include <stdatomic.h>
 #include <string.h>
 
+enum { CHECK_GRAIN = 64 * 1024 }; /* indices that one thread looks at at once */
+
 typedef struct Bounds {
+    const Operand *index;
+    const Iterate *it;
     int64_t size;
-    int64_t bad;
+    int64_t bad; /* the first that is outside, by find_run */
     bool found;
+    atomic_bool outside;
 } Bounds;
 
 static void
 check_run(void *ctx, char **data, const int64_t *strides, int64_t n)
 {
     Bounds *bounds = ctx;
-    const int64_t size = bounds->size;
     uint64_t outside = 0; /* its sign tells: no branch in the loop, nearly always all are fine */
+    const int64_t size = bounds->size;
     const uint64_t low = (uint64_t)size, high = (uint64_t)size - 1;
     if (strides[0] == (int64_t)sizeof(int64_t)) {
         const uint64_t *index = (const uint64_t *)data[0];
@@ -29,26 +37,46 @@ check_run(void *ctx, char **data, const int64_t *strides, int64_t n)
             outside |= (at + low) | (high - at);
         }
     }
-    for (int64_t i = 0; outside >> 63 != 0 && !bounds->found && i < n; i++) {
+    if (outside >> 63 != 0) {
+        atomic_store(&bounds->outside, true);
+    }
+}
+
+static void
+find_run(void *ctx, char **data, const int64_t *strides, int64_t n)
+{
+    Bounds *bounds = ctx;
+    for (int64_t i = 0; !bounds->found && i < n; i++) {
         const int64_t at = *(const int64_t *)(data[0] + i * strides[0]);
-        if (at < -size || at >= size) {
+        if (at < -bounds->size || at >= bounds->size) {
             bounds->bad = at;
             bounds->found = true;
         }
     }
 }
 
+static void
+check_part(void *ctx, int64_t begin, int64_t end, int thread)
+{
+    Bounds *bounds = ctx;
+    (void)thread;
+    iterate_run(bounds->it, &bounds->index->data, begin, end, check_run, bounds);
+}
+
 Status
 index_check(const Operand *index, int axis, int64_t size)
 {
     Iterate it;
-    Bounds bounds = {size, 0, false};
+    Bounds bounds = {.index = index, .it = &it, .size = size};
     assert(index->dtype == DT_i64);
     iterate_init(&it, index->ndim, index->shape, 1, &index->strides, ITERATE_C_ORDER);
-    iterate_run(&it, &index->data, 0, it.size, check_run, &bounds);
-    if (!bounds.found) {
+    if (pool_run(it.size, CHECK_GRAIN, check_part, &bounds) != STATUS_OK) {
+        return STATUS_ERROR;
+    }
+    if (!atomic_load(&bounds.outside)) {
         return STATUS_OK;
     }
+    iterate_run(&it, &index->data, 0, it.size, find_run, &bounds);
     return err_set(ERR_INDEX, "index %jd is out of bounds for axis %d with size %jd",
                    (intmax_t)bounds.bad, axis, (intmax_t)size);
 }
@@ -82,6 +110,15 @@ selection_check(const Selection *s)
         }
     }
     return STATUS_OK;
+}
+
+Status
+cpu_check_indices(const Call *call)
+{
+    const int first = call->op == OP_gather ? 1 : 2;
+    Selection s;
+    selection_init(&s, &call->in[0], &call->in[first], call->nin - first, (int)call->params[0]);
+    return selection_check(&s);
 }
 
 void

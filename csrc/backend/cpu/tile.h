@@ -67,8 +67,8 @@ tile_packed_step(const TileStep *step, DType dtype)
 
 ReduceOp tile_reduce_op(OpCode op);
 
-/* ---- a run: tile_run.c goes through chunks and tiles, tile_steps.c and tile_block.c and
- * tile_line.c do steps ---- */
+/* ---- a run: tile_run.c goes through chunks and tiles; tile_steps.c, tile_index.c, tile_block.c
+ * and tile_line.c do steps ---- */
 typedef struct TileSweep {
     const TileCode *code;
     const TileMemory *views;
