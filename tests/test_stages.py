@@ -719,17 +719,19 @@ def test_interrupting_a_sweep():
 
 
 @pytest.mark.parametrize("bad", [5, -6, 2**62, -(2**63)])
-@pytest.mark.parametrize("write", [False, True])
-def test_indices_out_of_range_raise_at_the_call(bad, write):
+@pytest.mark.parametrize("how", ["read", "write", "along"])
+def test_indices_out_of_range_raise_at_the_call(bad, how):
     index = rng(1).integers(-5, 5, 200_000)
     index[199_000] = bad
 
     def f(t):
         try:
-            if write:
+            if how == "read":
+                t[index]
+            elif how == "write":
                 t[index] = 1.0
             else:
-                t[index]
+                pa.take_along_axis(t, index, 0)
         except IndexError as error:
             assert f"index {bad} is out of bounds for axis 0 with size 5" in str(error)
             return 3 * pa.sum(t)

@@ -39,8 +39,8 @@ struct Device {
     void (*release)(Device *self, struct Prepared *prepared); /* NULL does nothing */
     int64_t (*prepared_bytes)(Device *self, const struct Prepared *prepared); /* about; NULL: 0 */
     Status (*run_primitive)(Device *self, const struct Call *call);
-    /* The error that run_primitive gives for the values of a gather's or scatter's indices, told
-     * without running it: of other operands only the shapes are looked at. */
+    /* The error that run_primitive gives for the values of indices (op_first_index), told without
+     * running it: of other operands only the shapes are looked at. */
     Status (*check_indices)(Device *self, const struct Call *call); /* may be NULL: run it */
     bool (*supports)(Device *self, int op, DType dtype);
     void *state;

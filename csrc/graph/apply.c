@@ -146,11 +146,11 @@ device_of(Array *const *in, int nin)
     return nin > 0 ? device_cpu() : device_default();
 }
 
-/* Indices out of range are told at the call, without gathering or scattering yet. */
+/* Indices out of range are told at the call, without running the op yet. */
 static Status
 check_indices(Device *device, OpCode op, Node *const *nodes, int nin, const int64_t *params)
 {
-    const int first = op == OP_gather ? 1 : 2;
+    const int first = op_first_index(op);
     const int64_t strides[ARRAY_MAX_NDIM] = {0};
     Array *values[CALL_MAX_INPUTS];
     Status status = evaluate_nodes(nodes + first, nin - first, true);
@@ -182,8 +182,7 @@ static Status
 raise_now(Device *device, OpCode op, Node *node, Node *const *nodes, int nin,
           const int64_t *params)
 {
-    if ((op == OP_gather || op == OP_scatter || op == OP_scatter_add) &&
-        device->check_indices != NULL) {
+    if (op_first_index(op) > 0 && device->check_indices != NULL) {
         return check_indices(device, op, nodes, nin, params);
     }
     return evaluate_nodes(&node, 1, true);

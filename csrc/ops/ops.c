@@ -29,3 +29,16 @@ op_find(const char *name)
     }
     return OP_COUNT;
 }
+
+int
+op_first_index(OpCode op)
+{
+    switch (op) {
+    case OP_gather:
+    case OP_take_along: return 1;
+    case OP_scatter:
+    case OP_scatter_add:
+    case OP_put_along_add: return 2;
+    default: return 0;
+    }
+}

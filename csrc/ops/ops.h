@@ -76,5 +76,8 @@ extern const OpInfo op_infos[OP_COUNT];
 static inline const OpInfo *op_info(OpCode op) { return &op_infos[op]; }
 OpCode op_find(const char *name); /* OP_COUNT when there is none */
 static inline bool op_is_elementwise(OpCode op) { return op < OP_ELEMENTWISE_COUNT; }
+/* The first of the inputs that are indices into input 0, with which alone the op can fail; 0 for
+ * ops without such. */
+int op_first_index(OpCode op);
 
 #endif

@@ -22,7 +22,7 @@ Status cpu_run_prepared(const Prepared *prepared, char *const *in, char *const *
 void cpu_release(Prepared *prepared);
 int64_t cpu_prepared_bytes(const Prepared *prepared);
 
-/* Are the indices of a gather or scatter within its first operand? See array/device.h. */
+/* See array/device.h. */
 Status cpu_check_indices(const Call *call);
 
 /* A primitive that the host language carries out; takes the interpreter's lock. */

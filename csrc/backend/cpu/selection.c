@@ -115,9 +115,12 @@ selection_check(const Selection *s)
 Status
 cpu_check_indices(const Call *call)
 {
-    const int first = call->op == OP_gather ? 1 : 2;
+    const int first = op_first_index(call->op), axis = (int)call->params[0];
+    if (call->op == OP_take_along || call->op == OP_put_along_add) {
+        return index_check(&call->in[first], axis, call->in[0].shape[axis]);
+    }
     Selection s;
-    selection_init(&s, &call->in[0], &call->in[first], call->nin - first, (int)call->params[0]);
+    selection_init(&s, &call->in[0], &call->in[first], call->nin - first, axis);
     return selection_check(&s);
 }
 
