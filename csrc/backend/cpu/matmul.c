@@ -25,6 +25,8 @@ enum {
     PANELS = 32,               /* panels to aim at */
     PANEL_SIDE = 64,           /* rows and columns that a panel keeps */
     PANEL_SIDE_STRIDED = 4096, /* the same when neighbouring rows share cache lines */
+    WIDE_ROWS = 32,            /* of a wide panel, */
+    WIDE_COLUMNS = 96,         /* four times what the kernels for AVX-512 take at a time */
     DEPTH_MIN = 4096,          /* length of a sum from which it is cut into several */
     SPLIT_RESULT_MAX = 65536,  /* elements of a result whose sums are cut */
     CHUNK_WORK = 1 << 16,      /* multiplications worth handing to another thread */
@@ -377,6 +379,15 @@ panel_is_long(const Product *p, double work)
     return (area * k > work && panels < PANELS) || area * depth > p->slice_work;
 }
 
+/* Long sums, where both sides are cut, go a few percent faster by wide panels in place. */
+static bool
+panel_should_be_wide(const Product *p)
+{
+    return p->slice_work == BLAS_IN_PLACE && matrix_is_by_rows(&p->a, p->size) &&
+           p->k >= SLICE_DEPTH && p->n > 2 * PANEL_SIDE && p->panel_m == PANEL_SIDE &&
+           p->panel_n <= PANEL_SIDE;
+}
+
 /* Cut the product; depends on sizes, dtype and layout only. */
 static void
 product_cut(Product *p)
@@ -396,6 +407,10 @@ product_cut(Product *p)
         } else {
             break;
         }
+    }
+    if (panel_should_be_wide(p)) {
+        p->panel_m = WIDE_ROWS;
+        p->panel_n = WIDE_COLUMNS;
     }
     p->count_m = count_of(p->m, p->panel_m);
     p->count_n = count_of(p->n, p->panel_n);
