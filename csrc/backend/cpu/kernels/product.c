@@ -34,7 +34,7 @@ enum { BYTES = 16, ROWS = 6 };
 #endif
 enum { LANES = BYTES / sizeof(E), COLUMNS = 2 * LANES, WIDEST = 32, THIRD = ROWS / 3 };
 typedef E V __attribute__((vector_size(BYTES)));
-typedef E Loose __attribute__((vector_size(BYTES), aligned(sizeof(E)), may_alias));
+typedef E Four __attribute__((vector_size(4 * sizeof(E)), aligned(sizeof(E)), may_alias));
 
 #define UNROLL _Pragma("GCC unroll 16")
 #define INLINE static inline __attribute__((always_inline))
@@ -89,6 +89,24 @@ pack_term(E *restrict re, E *restrict im, E *restrict both, const E *restrict x,
     }
 }
 
+INLINE const E *
+element(const StripSource *from, int64_t vector, int64_t term)
+{
+    return (const E *)(from->data + vector * from->stride + term * from->along);
+}
+
+/* One term of four vectors that lie anywhere. */
+INLINE void
+pack_four(E *to, int64_t plane, const StripSource *from, int64_t vector, int64_t term)
+{
+    const E *a = element(from, vector, term), *b = element(from, vector + 1, term);
+    const E *c = element(from, vector + 2, term), *d = element(from, vector + 3, term);
+    const Four re = {a[0], b[0], c[0], d[0]}, im = {a[1], b[1], c[1], d[1]};
+    *(Four *)to = re;
+    *(Four *)(to + plane) = im;
+    *(Four *)(to + 2 * plane) = re + im;
+}
+
 INLINE bool
 pack(E *restrict to, const StripSource *from, const int width)
 {
@@ -110,9 +128,15 @@ pack(E *restrict to, const StripSource *from, const int width)
     }
     for (int64_t first = 0; first < from->terms; first += LINE) { /* cache lines are read once */
         const int64_t end = first + LINE < from->terms ? first + LINE : from->terms;
-        for (int64_t j = 0; j < count; j++) {
+        int64_t j = 0;
+        for (; j + 4 <= count; j += 4) {
             for (int64_t l = first; l < end; l++) {
-                const E *x = (const E *)(from->data + j * from->stride + l * from->along);
+                pack_four(to + l * width + j, plane, from, j, l);
+            }
+        }
+        for (; j < count; j++) {
+            for (int64_t l = first; l < end; l++) {
+                const E *x = element(from, j, l);
                 E *restrict out = to + l * width + j;
                 out[0] = x[0];
                 out[plane] = x[1];
