@@ -318,13 +318,13 @@ def test_places_of_inner_axes(outer, shape, inner):
     x = rng.standard_normal((outer, 211, *inner))
     index = rng.integers(-211, 211, shape)
     values = rng.standard_normal((outer, *shape, *inner))
+    weights = pa.asarray(values)
     for at in (index, index[::-1], np.asfortranarray(index)):
         np.testing.assert_array_equal(np.asarray(pa.asarray(x)[:, at]), x[:, at])
         written, expected = pa.array(x), x.copy()
         written[:, at] = values
         expected[:, at] = values
         np.testing.assert_array_equal(np.asarray(written), expected)
-        weights = pa.asarray(values)
         _, grad = pa.value_and_grad(lambda a, at=at: pa.sum(a[:, at] * weights))(x)
         expected = np.zeros_like(x)
         np.add.at(expected, (slice(None), at), values)

@@ -3,8 +3,11 @@
 #include "backend/cpu/tile.h"
 
 #include "base/mem.h"
+#include "base/pool.h"
 
 #include <string.h>
+
+enum { FINISH_WORK = 1 << 15 }; /* products that one thread had better take */
 
 void
 tile_moments(const Tile *t, const TileStep *step)
@@ -74,23 +77,46 @@ write_rows(const TileMoments *m, int64_t first, double *from, int64_t step)
     return finite;
 }
 
+typedef struct Finish {
+    const TileMoments *moments;
+    char *memory; /* for each thread a matrix and a product */
+    int64_t step, thread_bytes;
+    atomic_bool finite;
+} Finish;
+
+static void
+finish_part(void *ctx, int64_t begin, int64_t end, int thread)
+{
+    Finish *f = ctx;
+    const TileMoments *m = f->moments;
+    const int64_t width = m->nx + 1;
+    double *matrix = (double *)(void *)(f->memory + thread * f->thread_bytes);
+    double *product = matrix + width * f->step;
+    memset(matrix, 0, (size_t)f->thread_bytes);
+    for (int64_t k = begin; k < end; k++) {
+        unpack(m, k, matrix, f->step);
+        cpu_tile_kernels(DT_f64)->map(product, f->step, m->rows + k * m->ni * width, m->ni, width,
+                                      matrix, f->step, width, NULL);
+        if (!write_rows(m, k * m->ni, product, f->step)) {
+            atomic_store(&f->finite, false);
+        }
+    }
+}
+
 Status
 backend_cpu_tile_moments(const TileMoments *m, bool *finite)
 {
-    const int64_t width = m->nx + 1, step = tile_round(width, TILE_UNIT);
-    const size_t bytes = (size_t)((width + m->ni) * step) * sizeof(double);
-    double *matrix = mem_new_zeroed(bytes), *product = matrix + width * step;
-    *finite = true;
-    if (matrix == NULL) {
+    const int64_t width = m->nx + 1, work = m->ni * width * width;
+    Finish f = {.moments = m, .step = tile_round(width, TILE_UNIT), .finite = true};
+    f.thread_bytes = (width + m->ni) * f.step * (int64_t)sizeof(double);
+    const size_t bytes = (size_t)(pool_size() * f.thread_bytes);
+    f.memory = mem_new(bytes);
+    if (f.memory == NULL) {
         return STATUS_ERROR;
     }
     shift_rows(m);
-    for (int64_t k = 0; k < m->nk; k++) {
-        unpack(m, k, matrix, step);
-        cpu_tile_kernels(DT_f64)->map(product, step, m->rows + k * m->ni * width, m->ni, width,
-                                      matrix, step, width, NULL);
-        *finite = write_rows(m, k * m->ni, product, step) && *finite;
-    }
-    mem_free(matrix, bytes);
-    return STATUS_OK;
+    const Status status = pool_run(m->nk, FINISH_WORK / work + 1, finish_part, &f);
+    *finite = atomic_load(&f.finite);
+    mem_free(f.memory, bytes);
+    return status;
 }
