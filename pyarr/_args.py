@@ -23,7 +23,7 @@ def axes_of(axis, ndim):
     if axis is None:
         return tuple(range(ndim))
     if not isinstance(axis, (tuple, list)):
-        axis = (axis,)
+        return (axis_of(axis, ndim),)
     axes = tuple(axis_of(one, ndim) for one in axis)
     if len(set(axes)) != len(axes):
         raise ValueError("repeated axis")

@@ -287,9 +287,8 @@ def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
     empty = total.detach() == 0
     result = _core.log(total + empty) + _core.where(empty, -numpy.inf, top)
     if not keepdims:
-        shape = tuple(n for i, n in enumerate(result.shape) if i not in axes)
-        result = result.reshape(shape)
-        sign = None if sign is None else sign.reshape(shape)
+        result = result.squeeze(axes)
+        sign = None if sign is None else sign.squeeze(axes)
     return (result, sign) if return_sign else result
 
 
