@@ -28,6 +28,7 @@ def alive():
 
 A = np.arange(1.0, 13.0).reshape(3, 4)
 B = np.linspace(0.1, 0.9, 4)
+LARGE = np.ones(10_000)  # its memory is shared, not copied
 POSITIVE = np.array([[4.0, 1.0], [1.0, 3.0]])
 
 
@@ -215,6 +216,9 @@ CALLS = {
     "fft": lambda: pyarr.fft.fft(pyarr.asarray(B)),
     "grad": lambda: pyarr.grad(lambda x: (x * x).sum())(B),
     "value_and_grad": lambda: pyarr.value_and_grad(lambda x: pyarr.exp(x).sum())(B),
+    "value_and_grad of several": lambda: pyarr.value_and_grad(
+        lambda x, y, z, unused: (x * y).sum() * z, argnums=(0, 1, 2, 3)
+    )(B, pyarr.asarray(B), 2.0, LARGE),
     "grad of slices": lambda: pyarr.grad(lambda x: x[0] * x[1:].sum())(B),
     "grad of writes": in_place,
     "grad of lists": mixed_list,
