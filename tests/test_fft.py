@@ -138,10 +138,15 @@ def test_any_layout(axis, dtype):
 
 @pytest.mark.parametrize("dtype", [np.complex128, np.complex64])
 def test_few_of_many(dtype):
-    """Few elements given and wanted of long transforms, prime lengths among them."""
+    """Few elements given and wanted of long transforms, prime lengths among them, and many of
+    either beside few of the other."""
     rng = np.random.default_rng(8)
     for n, first, count, out_first, keep in [
         (1650, 0, 257, 0, 100),
+        (3300, 7, 1025, 3290, 100),
+        (3300, 3290, 100, 7, 1025),
+        (100_003, 99_000, 1500, 77_777, 33),
+        (100_003, 77_777, 33, 99_000, 1501),
         (4099, 4000, 150, 4050, 90),
         (100_003, 99_990, 40, 77_777, 33),
         (2**31 - 1, 2**31 - 4, 5, 2**30, 6),

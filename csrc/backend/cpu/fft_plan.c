@@ -2,7 +2,8 @@
  *
  * A transform of n points whose input is short and of whose result little is wanted, or with
  * a large prime factor, is done as a convolution with a chirp (Bluestein 1970), which has
- * about count + keep points whatever n is.
+ * about count + keep points whatever n is. Where one of both is much longer than the other, it
+ * is cut into blocks: their convolutions have fewer points each, and stay in the first cache.
  */
 #include "backend/cpu/fft_plan.h"
 
@@ -13,8 +14,10 @@
 #include <string.h>
 
 enum {
-    PLANS = 32,          /* plans kept */
-    POINTS_MAX = 1 << 16 /* longest line whose scratch fits a cache */
+    PLANS = 32,           /* plans kept */
+    POINTS_MAX = 1 << 16, /* longest line whose scratch fits a cache */
+    MOST_BLOCKS = 16,     /* of a chirp transform: each has a spectrum */
+    PRODUCT_WORK = 2      /* of a spectrum, for each point: see work_of */
 };
 
 struct FftPlan {
@@ -57,31 +60,85 @@ factorise(int64_t n, uint8_t *factors)
     return n == 1 ? count : -1;
 }
 
+/* What the passes over n points take, about half a nanosecond a unit: small radices move their
+ * elements through the caches, large ones compute. */
 static double
 work_of(int64_t n)
 {
-    return (double)n * log2((double)n + 1);
+    static const double costs[] = {[2] = 2.6, [3] = 2.8, [4] = 3.4,   [5] = 4.0,
+                                   [7] = 6.5, [8] = 3.2, [11] = 11.5, [13] = 14.0};
+    uint8_t factors[FFT_MAX_FACTORS];
+    const int count = factorise(n, factors);
+    double work = 1; /* loading and storing */
+    for (int i = 0; i < count; i++) {
+        work += costs[factors[i]];
+    }
+    return (double)n * work;
+}
+
+/* The cheapest of some lengths from n on, made of small factors. */
+static int64_t
+good_length(int64_t n)
+{
+    int64_t best = 0, unit = 1;
+    while (16 * unit <= n) {
+        unit *= 2;
+    }
+    for (int64_t k = 8; k <= 16; k++) {
+        const int64_t points = k * unit;
+        if (points >= n && (best == 0 || work_of(points) < work_of(best))) {
+            best = points;
+        }
+    }
+    return best;
+}
+
+static int64_t
+ceil_div(int64_t a, int64_t b)
+{
+    return (a + b - 1) / b;
+}
+
+/* How many blocks of the longer side a chirp transform of these points makes. */
+static int64_t
+count_blocks(const FftWindow *w, int64_t points)
+{
+    const int64_t longer = w->count > w->keep ? w->count : w->keep;
+    const int64_t shorter = w->count + w->keep - longer;
+    return longer > 0 ? ceil_div(longer, points - shorter + 1) : 1;
+}
+
+static double
+chirp_work(const FftWindow *w, int64_t points)
+{
+    const double blocks = (double)count_blocks(w, points);
+    return (blocks + 1) * work_of(points) + blocks * (double)points * PRODUCT_WORK;
 }
 
 int64_t
 fft_points(const FftWindow *w, double *work)
 {
     uint8_t factors[FFT_MAX_FACTORS];
-    int64_t points = (w->count > 0 ? w->count : 1) + w->keep - 1;
-    const bool direct = w->n <= POINTS_MAX && factorise(w->n, factors) >= 0;
-    *work = work_of(w->n);
-    if (points > POINTS_MAX || w->n > INT32_MAX) {
-        return direct ? w->n : 0;
+    const int64_t longer = w->count > w->keep ? w->count : w->keep;
+    const int64_t shorter = w->count + w->keep - longer;
+    int64_t best = 0;
+    *work = 0;
+    if (w->n <= POINTS_MAX && factorise(w->n, factors) >= 0) {
+        best = w->n;
+        *work = work_of(w->n);
     }
-    while (factorise(points, factors) < 0) {
-        points++;
+    if (longer + shorter > POINTS_MAX || w->n > INT32_MAX) {
+        return best;
     }
-    const double chirp = 2.5 * work_of(points);
-    if (direct && *work <= chirp) {
-        return w->n;
+    for (int64_t blocks = 1; blocks <= MOST_BLOCKS && blocks <= longer; blocks++) {
+        const int64_t points = good_length(ceil_div(longer, blocks) + shorter);
+        const double chirp = chirp_work(w, points);
+        if (points != w->n && (best == 0 || chirp < *work)) {
+            best = points;
+            *work = chirp;
+        }
     }
-    *work = chirp;
-    return points;
+    return best;
 }
 
 /* ---- tables ---- */
@@ -148,7 +205,8 @@ plan_new(const FftWindow *w, int64_t points, DType real)
 {
     uint8_t factors[FFT_MAX_FACTORS];
     const int nfactors = factorise(points, factors);
-    int64_t pairs = points == w->n ? 0 : w->count + points + w->keep, m = points;
+    const int64_t chirp = w->count + count_blocks(w, points) * points + w->keep;
+    int64_t pairs = points == w->n ? 0 : chirp, m = points;
     for (int i = 0; i < nfactors; i++) {
         m /= factors[i];
         pairs += (factors[i] % 2 ? factors[i] : 0) + (factors[i] - 1) * m;
@@ -172,10 +230,20 @@ plan_free(FftPlan *plan)
     }
 }
 
-/* The spectrum of the chirp exp(+i pi d^2 / n), -count < d < keep, over its points, in double
+/* How many elements of what is given, and of what is wanted, are one block. */
+static void
+block_sizes(const FftWindow *w, int64_t points, int64_t *in, int64_t *out)
+{
+    const int64_t blocks = count_blocks(w, points);
+    const bool cuts_in = w->count > w->keep;
+    *in = cuts_in ? ceil_div(w->count, blocks) : w->count;
+    *out = cuts_in ? w->keep : ceil_div(w->keep, blocks);
+}
+
+/* The spectrum of the chirp exp(+i pi (at + d)^2 / n), -in < d < out, over its points, in double
  * precision whatever the plan's is. NULL with the error set. */
 static double *
-chirp_spectrum(const FftWindow *w, int64_t points)
+chirp_spectrum(const FftWindow *w, int64_t points, int64_t in, int64_t out, int64_t at)
 {
     const FftKernel *kernel = cpu_fft_kernel(DT_f64);
     const FftWindow whole = {points, 0, points, 0, points};
@@ -187,9 +255,9 @@ chirp_spectrum(const FftWindow *w, int64_t points)
     const bool ok = plan != NULL && chirp != NULL && scratch != NULL;
     if (ok) {
         put_twiddles(plan);
-        for (int64_t d = 1 - w->count; d < w->keep; d++) {
-            double *const at = chirp + 2 * (d < 0 ? points + d : d);
-            root(d * d % (2 * w->n), 2 * w->n, &at[0], &at[1]);
+        for (int64_t d = 1 - in; d < out; d++) {
+            double *const to = chirp + 2 * (d < 0 ? points + d : d);
+            root((at + d) * (at + d) % (2 * w->n), 2 * w->n, &to[0], &to[1]);
         }
         FftPass pass = {.n = points, .count = points, .keep = points, .scale = 1 / (double)points,
                         .in_stride = 2 * sizeof(double), .out_stride = 2 * sizeof(double)};
@@ -204,6 +272,25 @@ chirp_spectrum(const FftWindow *w, int64_t points)
     return ok ? chirp : NULL;
 }
 
+/* Of the block of that number, whose results lie `at` elements behind what is given. */
+static Status
+put_spectrum(const FftPlan *plan, int64_t number, char **to)
+{
+    const FftWindow *w = &plan->window;
+    int64_t in, out;
+    block_sizes(w, plan->points, &in, &out);
+    const int64_t at = w->count > w->keep ? -number * in : number * out;
+    double *spectrum = chirp_spectrum(w, plan->points, in, out, at);
+    if (spectrum == NULL) {
+        return STATUS_ERROR;
+    }
+    for (int64_t i = 0; i < plan->points; i++) {
+        *to = put(*to, plan->real, spectrum[2 * i], spectrum[2 * i + 1]);
+    }
+    mem_free(spectrum, (size_t)plan->points * 2 * sizeof(double));
+    return STATUS_OK;
+}
+
 /* With a = first + j and b = out_first + k, a b = first b + out_first j + j k, and j k =
  * (j^2 + k^2 - (k - j)^2) / 2. Angles are counted in halves of 1 / n turns. */
 static Status
@@ -211,24 +298,21 @@ put_chirp(FftPlan *plan, char *to)
 {
     const FftWindow *w = &plan->window;
     const int64_t turn = 2 * w->n;
-    double *spectrum = chirp_spectrum(w, plan->points);
-    if (spectrum == NULL) {
-        return STATUS_ERROR;
-    }
     plan->chirp[0] = to;
     for (int64_t j = 0; j < w->count; j++) {
         to = put_root(to, plan->real, 2 * j * w->out_first % turn + j * j % turn, turn);
     }
     plan->chirp[1] = to;
-    for (int64_t i = 0; i < plan->points; i++) {
-        to = put(to, plan->real, spectrum[2 * i], spectrum[2 * i + 1]);
+    for (int64_t b = 0; b < count_blocks(w, plan->points); b++) {
+        if (put_spectrum(plan, b, &to) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
     }
     plan->chirp[2] = to;
     for (int64_t k = 0; k < w->keep; k++) {
         const int64_t b = w->out_first + k;
         to = put_root(to, plan->real, 2 * w->first * b % turn + k * k % turn, turn);
     }
-    mem_free(spectrum, (size_t)plan->points * 2 * sizeof(double));
     return STATUS_OK;
 }
 
@@ -325,5 +409,8 @@ fft_plan_fill(const FftPlan *plan, FftPass *pass)
     pass->twiddles = plan->tables;
     for (int i = 0; i < 3; i++) {
         pass->chirp[i] = plan->chirp[i];
+    }
+    if (plan->chirp[0] != NULL) {
+        block_sizes(&plan->window, plan->points, &pass->in_block, &pass->out_block);
     }
 }

@@ -10,8 +10,8 @@ typedef struct FftWindow {
 } FftWindow;
 
 /*
- * Points of the cheapest way: n, or those of a chirp transform, which are about count + keep;
- * 0 when they are too many. *work: operations a line, up to a factor.
+ * Points of the cheapest way: n, or those of each block of a chirp transform; 0 when they are
+ * too many. *work: operations a line, up to a factor.
  */
 int64_t fft_points(const FftWindow *window, double *work);
 

@@ -31,14 +31,16 @@ tile_offset(const int64_t *strides, const int64_t *index, int ndim)
 
 /* ---- loading, storing, filling ---- */
 
-/* Elements of another size than the kernels know. */
+/* Elements of another size than the kernels know; complex ones that lie side by side are pairs. */
 static void
 load_any(char *to, int64_t lanes, const char *from, int64_t row_stride, int64_t stride, int64_t n,
          int64_t count, int size)
 {
+    const int parts = size / 8;
     for (int64_t e = 0; e < count; e++) {
-        if (row_stride == size) {
-            memcpy(to + e * lanes * size, from + e * stride, (size_t)(n * size));
+        if (row_stride == size && parts > 0) {
+            cpu_tile_kernels(DT_f64)->load(to + e * lanes * size, 0, from + e * stride, 8, 0,
+                                           n * parts, 1);
             continue;
         }
         for (int64_t r = 0; r < n; r++) {
@@ -51,8 +53,9 @@ static void
 store_any(char *to, int64_t row_bytes, const char *from, int64_t lanes, int64_t n, int64_t count,
           int64_t size)
 {
-    if (count == 1 && row_bytes == size) {
-        memcpy(to, from, (size_t)(n * size));
+    const int64_t parts = size / 8;
+    if (count == 1 && row_bytes == size && parts > 0) {
+        cpu_tile_kernels(DT_f64)->store(to, 8, from, 0, n * parts, 1);
         return;
     }
     for (int64_t r = 0; r < n; r++) {

@@ -331,30 +331,67 @@ transform(const FftPass *p, V *x, V *y)
     return x;
 }
 
-/* Products with w; `from` and `to` say where the real parts are and go. */
-static void
-multiply(V *x, const E *w, int64_t n, int from, int to)
+/* Products with w; with `swapped`, real and imaginary parts of x are exchanged. */
+INLINE void
+multiply(V *x, const E *w, int64_t n, const int swapped)
 {
     for (int64_t j = 0; j < n; j++) {
-        const V re = x[2 * j + from], im = x[2 * j + 1 - from];
-        x[2 * j + to] = re * w[2 * j] - im * w[2 * j + 1];
-        x[2 * j + 1 - to] = re * w[2 * j + 1] + im * w[2 * j];
+        const V re = x[2 * j + swapped], im = x[2 * j + 1 - swapped];
+        x[2 * j] = re * w[2 * j] - im * w[2 * j + 1];
+        x[2 * j + 1] = re * w[2 * j + 1] + im * w[2 * j];
     }
 }
 
-/* Bluestein: j k = (j^2 + k^2 - (k - j)^2) / 2 makes a convolution of the transform. */
+/* The products x w, parts exchanged, are put into sum, or added to it. */
+INLINE void
+multiply_add(V *restrict sum, const V *restrict x, const E *w, int64_t n, const bool add)
+{
+    for (int64_t j = 0; j < n; j++) {
+        const V re = x[2 * j], im = x[2 * j + 1];
+        const V r = re * w[2 * j] - im * w[2 * j + 1], i = re * w[2 * j + 1] + im * w[2 * j];
+        sum[2 * j] = add ? sum[2 * j] + i : i;
+        sum[2 * j + 1] = add ? sum[2 * j + 1] + r : r;
+    }
+}
+
+/* The spectrum of the block of what is given from element j on. */
+static V *
+chirp_block(const FftPass *p, const FftLines *lines, int64_t j, V *x, V *y)
+{
+    const int64_t n = p->count - j < p->in_block ? p->count - j : p->in_block;
+    load(x, lines, j * p->in_stride, p->in_stride, n, p->inverse);
+    multiply(x, (const E *)p->chirp[0] + 2 * j, n, 0);
+    memset(x + 2 * n, 0, (size_t)(p->points - n) * 2 * sizeof(V));
+    return transform(p, x, y);
+}
+
+/* Bluestein: j k = (j^2 + k^2 - (k - j)^2) / 2 makes a convolution of the transform. Blocks of
+ * what is given add up to one result; one block that is given has several blocks of results. */
 static void
 run_chirp(const FftPass *p, const FftLines *lines, V *x, V *y)
 {
-    const int swap = p->inverse;
-    load(x, lines, 0, p->in_stride, p->count, swap);
-    multiply(x, p->chirp[0], p->count, 0, 0);
-    memset(x + 2 * p->count, 0, (size_t)(p->points - p->count) * 2 * sizeof(V));
-    V *z = transform(p, x, y);
-    multiply(z, p->chirp[1], p->points, 0, 1);
-    z = transform(p, z, z == x ? y : x);
-    multiply(z, p->chirp[2], p->keep, 1, 0);
-    store(z, lines, 0, p->out_stride, p->keep, swap, (E)p->scale);
+    V *const sum = y + 2 * p->points, *z = x;
+    const E *w = p->chirp[1];
+    int64_t j = 0;
+    do { /* once also when nothing is given */
+        z = chirp_block(p, lines, j, x, y);
+        if (j == 0) {
+            multiply_add(sum, z, w, p->points, false);
+        } else {
+            multiply_add(sum, z, w, p->points, true);
+        }
+        w += 2 * p->points;
+        j += p->in_block;
+    } while (j < p->count);
+    for (int64_t k = 0; k < p->keep; k += p->out_block, w += 2 * p->points) {
+        const int64_t n = p->keep - k < p->out_block ? p->keep - k : p->out_block;
+        if (k > 0) {
+            multiply_add(sum, z, w - 2 * p->points, p->points, false);
+        }
+        V *const result = transform(p, sum, z == x ? y : x);
+        multiply(result, (const E *)p->chirp[2] + 2 * k, n, 1);
+        store(result, lines, k * p->out_stride, p->out_stride, n, p->inverse, (E)p->scale);
+    }
 }
 
 static void
@@ -380,4 +417,4 @@ run(const FftPass *p, const FftLines *lines, void *scratch)
     (p->chirp[0] != NULL ? run_chirp : run_direct)(p, lines, x, x + 2 * p->points);
 }
 
-const FftKernel PASTE(kernel_fft, T, ISA) = {LANES, 4 * BYTES, run};
+const FftKernel PASTE(kernel_fft, T, ISA) = {LANES, 6 * BYTES, run};

@@ -23,8 +23,10 @@ typedef struct FftPass {
     /* For each factor r of what is left, m * r: an odd r has its r roots (cosine, sine); then
      * the factors w^(p k) for p < m and 0 < k < r. */
     const void *twiddles;
-    /* A chirp transform (Bluestein) multiplies what is given, its spectrum, and what is wanted,
-     * by `count`, `points` and `keep` factors; NULL for none. */
+    /* A chirp transform (Bluestein) takes what is given, or what is wanted, in blocks of so many
+     * elements: one of both is one block. It multiplies what is given, each block's spectrum, and
+     * what is wanted, by `count`, `points` for each block, and `keep` factors; NULL for none. */
+    int64_t in_block, out_block;
     const void *chirp[3];
 } FftPass;
 

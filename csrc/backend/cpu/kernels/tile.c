@@ -103,7 +103,11 @@ tile_store(char *to, int64_t row_stride, const void *from, int64_t lanes, int64_
 {
     const E *const in = from;
     if (count == 1 && row_stride == (int64_t)sizeof(E)) {
-        memcpy(to, from, (size_t)n * sizeof(E));
+        int64_t r = 0;
+        for (; r + VL <= n; r += VL) { /* memcpy may ask for strings to be moved, which is slow */
+            *(VecUnaligned *)(to + r * (int64_t)sizeof(E)) = load(in + r);
+        }
+        memcpy(to + r * (int64_t)sizeof(E), in + r, (size_t)(n - r) * sizeof(E));
         return;
     }
     const int64_t rows = n - n % BLOCK, whole = count - count % BLOCK;
