@@ -129,3 +129,28 @@ def test_derivatives():
     with pa.config(executor="nodes"):
         expected = gradient(x)
     np.testing.assert_allclose(gradient(x), expected, rtol=0, atol=1e-10)
+
+
+@pytest.mark.parametrize("real", (0, 1))
+@pytest.mark.parametrize("layout", LAYOUTS)
+def test_a_real_matrix_multiplies_parts(real, layout):
+    factors = [normal((40, 60), layout), normal((3, 60, 50), layout)]
+    factors[real] = factors[real].real
+    a, b = factors
+    for left, right in ((a, b), (a[:1], b), (a, b[..., :1])):
+        re, im = errors(product(left, right), left, right)
+        assert max(re.max(), im.max()) < 2e-15
+
+
+def test_derivatives_of_products_with_real_matrices():
+    x, y = RNG.normal(size=(200, 7)), normal((200,))
+    c = normal((7,))
+
+    def f(c):
+        return pa.sum(pa.abs(y - pa.exp(1j * (x @ c).real) * (x @ c)) ** 2)
+
+    with pa.config(executor="nodes"):
+        expected = pa.value_and_grad(f)(c)
+    value, gradient = pa.value_and_grad(f)(c)
+    assert abs(value - expected[0]) < 1e-12 * abs(value)
+    np.testing.assert_allclose(gradient, expected[1], rtol=1e-11, atol=1e-10)

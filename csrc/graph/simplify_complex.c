@@ -409,14 +409,39 @@ split_sum(Simplifier *s, const Node *node, Node *x)
     return of_parts(s, p, &spec);
 }
 
-/* A product of complex matrices that may be made of three real ones. */
+/* A real matrix multiplies real and imaginary parts by themselves. */
 static Node *
-three_products(Simplifier *s, Node *node, Node *const *in)
+real_products(Simplifier *s, const Node *node, Node *const *in)
+{
+    const int real = is_real_cast(below_views(in[0])) ? 0 : 1, other = 1 - real;
+    const Parts x = parts_of(s, in[real], DEEPEST), z = parts_of(s, in[other], DEEPEST);
+    Node *const from[2] = {z.re, z.im};
+    Node *products[2] = {NULL, NULL};
+    Spec whole, spec;
+    node_spec(node, &whole);
+    spec = whole;
+    spec.dtype = DT_f64;
+    spec.weak = WEAK_NONE;
+    for (int k = 0; k < 2; k++) {
+        Node *factors[2];
+        factors[real] = x.re;
+        factors[other] = simplify_broadcast(s, from[k], in[other]->ndim, in[other]->shape);
+        products[k] = simplify_op(s, OP_matmul, factors, 2, NULL, 0, &spec);
+    }
+    return of_parts(s, (Parts){products[0], products[1]}, &whole);
+}
+
+/* A product of complex matrices may be made of three real ones, or two. */
+static Node *
+split_matmul(Simplifier *s, const Node *node, Node *const *in)
 {
     const int64_t params[1] = {true};
     Spec spec;
     if (!s->options.fast || !dtype_is_complex((DType)node->dtype)) {
         return NULL;
+    }
+    if (is_real_cast(below_views(in[0])) != is_real_cast(below_views(in[1]))) {
+        return real_products(s, node, in);
     }
     node_spec(node, &spec);
     return simplify_op(s, OP_matmul, in, 2, params, 1, &spec);
@@ -429,7 +454,7 @@ simplify_split(Simplifier *s, Node *node, Node *const *in)
     if (node->op == OP_sum) {
         out = split_sum(s, node, in[0]);
     } else if (node->op == OP_matmul) {
-        out = three_products(s, node, in);
+        out = split_matmul(s, node, in);
     } else if (node->op == OP_view) {
         out = reshape_before(s, node, in);
     } else if (node->op < OP_COUNT && (op_is_elementwise((OpCode)node->op) || node->op == OP_cast)) {
