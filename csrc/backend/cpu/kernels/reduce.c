@@ -176,6 +176,26 @@ greater(E a, E b)
         }                                                                                          \
     }
 
+/* A chunk of at most `width` elements: the accumulators past n hold the identity, which changes
+ * nothing. All loops have a fixed length, so that values stay in registers. */
+#define SHORT_CHUNK(name, L, parts, JOIN, FIRST, width)                                            \
+    static inline void name(const void *first, int64_t n, void *out)                               \
+    {                                                                                              \
+        L a[(width) * (parts)];                                                                    \
+        const L *const x = first;                                                                  \
+        (void)first;                                                                               \
+        const L value = FIRST;                                                                     \
+        for (int i = 0; i < (width) * (parts); i++) {                                              \
+            a[i] = i < n * (parts) ? JOIN(value, x[i]) : value;                                    \
+        }                                                                                          \
+        for (int half = (width) * (parts) / 2; half >= (parts); half /= 2) {                       \
+            for (int k = 0; k < half; k++) {                                                       \
+                a[k] = JOIN(a[k], a[k + half]);                                                    \
+            }                                                                                      \
+        }                                                                                          \
+        memcpy(out, a, (parts) * sizeof(L));                                                       \
+    }
+
 /*
  * The other loops of one operation on lanes of type L, `parts` of which make an element. FIRST
  * is the accumulators' first value, an expression that may use `first`.
@@ -208,36 +228,20 @@ greater(E a, E b)
     {                                                                                              \
         name##_fold_from(acc, width, SUM_WIDTH / 2, out);                                          \
     }                                                                                              \
+    SHORT_CHUNK(name##_eight, L, parts, JOIN, FIRST, 8)                                            \
+    SHORT_CHUNK(name##_short, L, parts, JOIN, FIRST, SUM_WIDTH)                                    \
     static void name##_chunk(const void *values, int64_t n, void *out)                             \
     {                                                                                              \
         L a[SUM_WIDTH * (parts)];                                                                  \
-        if (n > SUM_WIDTH) {                                                                       \
+        if (n <= 8) {                                                                              \
+            name##_eight(values, n, out);                                                          \
+        } else if (n <= SUM_WIDTH) {                                                               \
+            name##_short(values, n, out);                                                          \
+        } else {                                                                                   \
             name##_start(a, SUM_WIDTH, values);                                                    \
             name##_add(a, values, n);                                                              \
             name##_fold(a, out);                                                                   \
-            return;                                                                                \
         }                                                                                          \
-        /* the accumulators past n hold the identity, which changes nothing */                     \
-        const void *const first = values;                                                          \
-        const L *const x = values;                                                                 \
-        (void)first;                                                                               \
-        const L value = FIRST;                                                                     \
-        int64_t width = 1;                                                                         \
-        while (width < n) {                                                                        \
-            width *= 2;                                                                            \
-        }                                                                                          \
-        for (int64_t i = 0; i < n * (parts); i++) {                                                \
-            a[i] = JOIN(value, x[i]);                                                              \
-        }                                                                                          \
-        for (int64_t i = n * (parts); i < width * (parts); i++) {                                  \
-            a[i] = value;                                                                          \
-        }                                                                                          \
-        for (int64_t half = width * (parts) / 2; half >= (parts); half /= 2) {                     \
-            for (int64_t k = 0; k < half; k++) {                                                   \
-                a[k] = JOIN(a[k], a[k + half]);                                                    \
-            }                                                                                      \
-        }                                                                                          \
-        memcpy(out, a, (parts) * sizeof(L));                                                       \
     }                                                                                              \
     static void name##_rows(void *acc, const char *x, int64_t row_stride, int64_t nrows,           \
                             int64_t width, int64_t first)                                          \
