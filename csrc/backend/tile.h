@@ -139,7 +139,9 @@ typedef struct TileMoments {
     int64_t nx, nk, ni;
     const double *sums;
     const double *pivot;              /* what was taken off x, contiguous */
-    double *rows;                     /* [k][i][nx + 1]; the last column changes */
+    /* writes those of `n` elements (k, i) from `first` on, [n][nx + 1]; on any thread */
+    void (*read_rows)(const void *from, int64_t first, int64_t n, double *to);
+    const void *from;
     double *product;                  /* by (k, i) and x */
     int64_t row_stride, x_stride;     /* of it, elements */
     double *sum;                      /* by (k, i), or NULL */

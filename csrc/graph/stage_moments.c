@@ -5,7 +5,6 @@
  * Gaussians have them. The sums equal M (sum w x x') + s (sum w x') and so on: half the work,
  * and y need not be kept. They round as the sums do: y itself, a difference, is no more precise.
  * What overflows in them but would not in w y is found after the sweep, and another plan runs. */
-#include "base/mem.h"
 #include "graph/stage_product.h"
 
 #include <string.h>
@@ -329,40 +328,48 @@ stage_set_pivots(const Stage *stage, TileMemory *views, char *room)
 
 /* ---- after the sweep ---- */
 
-/* M and s side by side: a row for each element of y. */
+typedef struct MomentRows {
+    const Stage *stage;
+    const StageMoments *moments;
+    const TileMemory *views;
+} MomentRows;
+
+/* s of elements of y from `first` on, into the last column. */
 static void
-gather_rows(const Stage *stage, const StageMoments *m, const TileMemory *views, double *to)
+read_shift(const MomentRows *r, int64_t first, int64_t n, double *to)
 {
-    const int64_t count = m->nk * m->ni, width = m->nx + 1;
-    const TileMemory *matrix = &views[m->matrix];
-    const int n = stage->tile_views.data[m->matrix].ndim - 2;
-    for (int64_t e = 0; e < count; e++) {
-        const char *from = matrix->data + e * matrix->strides[n];
-        const int64_t stride = matrix->strides[n + 1];
-        double *row = to + e * width;
-        if (stride == (int64_t)sizeof(double)) {
-            memcpy(row, from, (size_t)m->nx * sizeof(double));
-        }
-        for (int64_t j = 0; j < m->nx && stride != (int64_t)sizeof(double); j++) {
-            memcpy(row + j, from + j * stride, sizeof(double));
-        }
-        for (int64_t j = 0; j < m->nx && m->matrix_sign < 0; j++) {
-            row[j] = -row[j];
-        }
-        to[e * width + m->nx] = 0.0;
-    }
-    if (m->shift < 0) {
-        return;
-    }
-    const TileView *view = &stage->tile_views.data[m->shift];
-    for (int64_t e = 0; e < count; e++) {
-        const char *from = views[m->shift].data;
+    const StageMoments *m = r->moments;
+    const TileView *view = &r->stage->tile_views.data[m->shift];
+    for (int64_t e = first; e < first + n; e++, to += m->nx + 1) {
+        const char *from = r->views[m->shift].data;
         int64_t rest = e;
         for (int d = view->ndim - 1; d >= 0; d--) {
-            from += rest % view->shape[d] * views[m->shift].strides[d];
+            from += rest % view->shape[d] * r->views[m->shift].strides[d];
             rest /= view->shape[d];
         }
-        to[e * width + m->nx] = m->shift_sign * element_at(from);
+        *to = m->shift_sign * element_at(from);
+    }
+}
+
+/* M and s side by side: a row for each element of y. */
+static void
+read_rows(const void *ctx, int64_t first, int64_t n, double *to)
+{
+    const MomentRows *r = ctx;
+    const StageMoments *m = r->moments;
+    const TileMemory *matrix = &r->views[m->matrix];
+    const int axis = r->stage->tile_views.data[m->matrix].ndim - 2;
+    const int64_t stride = matrix->strides[axis + 1];
+    for (int64_t i = 0; i < n; i++) {
+        const char *from = matrix->data + (first + i) * matrix->strides[axis];
+        double *row = to + i * (m->nx + 1);
+        for (int64_t j = 0; j < m->nx; j++, from += stride) {
+            row[j] = m->matrix_sign * element_at(from);
+        }
+        row[m->nx] = 0.0;
+    }
+    if (m->shift >= 0) {
+        read_shift(r, first, n, to + m->nx);
     }
 }
 
@@ -374,28 +381,22 @@ stage_finish_moments(const Stage *stage, const TileMemory *views, char *const *s
     *finite = true;
     for (int64_t k = 0; k < stage->moments.size && status == STATUS_OK; k++) {
         const StageMoments *m = &stage->moments.data[k];
-        const int64_t count = m->nk * m->ni;
-        const size_t bytes = (size_t)(count * (m->nx + 1)) * sizeof(double);
-        double *rows = mem_new(bytes);
-        if (rows == NULL) {
-            return STATUS_ERROR;
-        }
-        gather_rows(stage, m, views, rows);
+        const MomentRows rows = {stage, m, views};
         const TileMoments moments = {
             .nx = m->nx,
             .nk = m->nk,
             .ni = m->ni,
             .sums = (const double *)(const void *)sums[m->part],
             .pivot = (const double *)(const void *)views[m->pivot].data,
-            .rows = rows,
+            .read_rows = read_rows,
+            .from = &rows,
             .product = (double *)(void *)out[m->product],
             .row_stride = m->turned ? 1 : m->nx,
-            .x_stride = m->turned ? count : 1,
+            .x_stride = m->turned ? m->nk * m->ni : 1,
             .sum = m->sum >= 0 ? (double *)(void *)out[m->sum] : NULL};
         bool all;
         status = backend_cpu_tile_moments(&moments, &all);
         *finite = *finite && all;
-        mem_free(rows, bytes);
     }
     return status;
 }

@@ -35,12 +35,11 @@ unpack(const TileMoments *m, int64_t k, double *to, int64_t step)
     }
 }
 
-/* y of z: the pivot's share of it is constant. */
+/* y of z for one k: the pivot's share of it is constant. */
 static void
-shift_rows(const TileMoments *m)
+shift_rows(const TileMoments *m, double *row)
 {
-    double *row = m->rows;
-    for (int64_t e = 0; e < m->nk * m->ni; e++, row += m->nx + 1) {
+    for (int64_t i = 0; i < m->ni; i++, row += m->nx + 1) {
         for (int64_t j = 0; j < m->nx; j++) {
             row[m->nx] += row[j] * m->pivot[j];
         }
@@ -79,7 +78,7 @@ write_rows(const TileMoments *m, int64_t first, double *from, int64_t step)
 
 typedef struct Finish {
     const TileMoments *moments;
-    char *memory; /* for each thread a matrix and a product */
+    char *memory; /* for each thread a matrix, a product and rows */
     int64_t step, thread_bytes;
     atomic_bool finite;
 } Finish;
@@ -91,12 +90,14 @@ finish_part(void *ctx, int64_t begin, int64_t end, int thread)
     const TileMoments *m = f->moments;
     const int64_t width = m->nx + 1;
     double *matrix = (double *)(void *)(f->memory + thread * f->thread_bytes);
-    double *product = matrix + width * f->step;
+    double *product = matrix + width * f->step, *rows = product + m->ni * f->step;
     memset(matrix, 0, (size_t)f->thread_bytes);
     for (int64_t k = begin; k < end; k++) {
         unpack(m, k, matrix, f->step);
-        cpu_tile_kernels(DT_f64)->map(product, f->step, m->rows + k * m->ni * width, m->ni, width,
-                                      matrix, f->step, width, NULL);
+        m->read_rows(m->from, k * m->ni, m->ni, rows);
+        shift_rows(m, rows);
+        cpu_tile_kernels(DT_f64)->map(product, f->step, rows, m->ni, width, matrix, f->step, width,
+                                      NULL);
         if (!write_rows(m, k * m->ni, product, f->step)) {
             atomic_store(&f->finite, false);
         }
@@ -108,13 +109,12 @@ backend_cpu_tile_moments(const TileMoments *m, bool *finite)
 {
     const int64_t width = m->nx + 1, work = m->ni * width * width;
     Finish f = {.moments = m, .step = tile_round(width, TILE_UNIT), .finite = true};
-    f.thread_bytes = (width + m->ni) * f.step * (int64_t)sizeof(double);
+    f.thread_bytes = (width + 2 * m->ni) * f.step * (int64_t)sizeof(double);
     const size_t bytes = (size_t)(pool_size() * f.thread_bytes);
     f.memory = mem_new(bytes);
     if (f.memory == NULL) {
         return STATUS_ERROR;
     }
-    shift_rows(m);
     const Status status = pool_run(m->nk, FINISH_WORK / work + 1, finish_part, &f);
     *finite = atomic_load(&f.finite);
     mem_free(f.memory, bytes);
