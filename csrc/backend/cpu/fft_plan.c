@@ -105,7 +105,8 @@ count_blocks(const FftWindow *w, int64_t points)
 {
     const int64_t longer = w->count > w->keep ? w->count : w->keep;
     const int64_t shorter = w->count + w->keep - longer;
-    return longer > 0 ? ceil_div(longer, points - shorter + 1) : 1;
+    const int64_t room = shorter > 0 ? points - shorter + 1 : points;
+    return longer > 0 ? ceil_div(longer, room) : 1;
 }
 
 static double
