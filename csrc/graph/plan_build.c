@@ -101,6 +101,9 @@ group_take(Builder *b, Group *group, int32_t at)
 {
     int32_t fresh[3];
     int nfresh = 0;
+    if (b->g->wait[at] >= 0 && !b->done[b->g->wait[at]] && !b->hasty) {
+        return false;
+    }
     for (int32_t k = 0; k < plan_graph_nin(b->g, at); k++) {
         const int32_t input = plan_graph_input(b->g, at, k);
         if (b->member[input] != 0) {
@@ -393,6 +396,21 @@ first_library(Builder *b)
     return at;
 }
 
+/* Nothing is ready: what waits, but not for an input, may run if there is such. */
+static Status
+stop_waiting(Builder *b)
+{
+    const PlanGraph *g = b->g;
+    b->hasty = true;
+    for (int32_t i = 0; i < g->count; i++) {
+        const bool waits = g->wait[i] >= 0 && !b->done[g->wait[i]] && !b->done[i];
+        if (waits && --b->waits[i] == 0 && mark_ready(b, i) != STATUS_OK) {
+            return STATUS_ERROR;
+        }
+    }
+    return STATUS_OK;
+}
+
 Status
 builder_schedule(Builder *b)
 {
@@ -414,10 +432,10 @@ builder_schedule(Builder *b)
             status = b->done[at] ? STATUS_OK : builder_primitive(b, at);
         } else {
             const int32_t leader = choose_leader(b);
-            if (leader < 0) {
+            if (leader < 0 && b->hasty) {
                 return STATUS_OK;
             }
-            status = schedule_group(b, leader);
+            status = leader < 0 ? stop_waiting(b) : schedule_group(b, leader);
         }
         if (status != STATUS_OK) {
             return STATUS_ERROR;

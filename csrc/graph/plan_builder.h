@@ -12,14 +12,16 @@ typedef struct Builder {
     const PlanGraph *g;
     HashMap key_places;    /* leaf -> its place in the key's order */
     int32_t *value_of;     /* of each node: -1 until it has one */
-    int32_t *waits;        /* inputs that are not done */
-    int32_t *first_reader; /* node i is read by readers[first_reader[i]] ... */
+    int32_t *waits;        /* inputs, and what it is to wait for, that are not done */
+    int32_t *first_reader; /* node i is waited for by readers[first_reader[i]] ... */
     int32_t *readers;
+    size_t edges;          /* of them */
     int32_t *stage_of;     /* -1: in none */
     Stage **stages;        /* NULL: dissolved, or a step already */
     int32_t nstages;
     int32_t *member;       /* number in the group that is being formed, + 1 */
     bool *done;
+    bool hasty;            /* waits that are no inputs are over: they went in a circle */
     VEC(PlanValue) values;
     VEC(PlanMemory) memory;
     VEC(int32_t) memory_readers; /* reads of each block still to come */

@@ -48,18 +48,26 @@ collect(NodeList *list)
     return status;
 }
 
-static Status
-allocate(PlanGraph *g)
+Status
+plan_graph_allocate(PlanGraph *g, int64_t count, int64_t ninputs)
 {
-    const size_t count = (size_t)g->count;
-    g->first = mem_new((count + 1) * sizeof(int32_t));
-    g->inputs = mem_new((size_t)g->ninputs * sizeof(int32_t) + 1);
-    g->readers = mem_new_zeroed(count * sizeof(int32_t) + 1);
-    g->leaf = mem_new_zeroed(count * sizeof(bool) + 1);
-    g->result = mem_new_zeroed(count * sizeof(bool) + 1);
-    const bool ok = g->first != NULL && g->inputs != NULL && g->readers != NULL &&
-                    g->leaf != NULL && g->result != NULL;
-    return ok ? STATUS_OK : STATUS_ERROR;
+    const size_t n = (size_t)count;
+    memset(g, 0, sizeof *g);
+    g->count = (int32_t)count;
+    g->ninputs = ninputs;
+    g->nodes = mem_new_zeroed(n * sizeof(Node *) + 1);
+    g->first = mem_new_zeroed((n + 1) * sizeof(int32_t));
+    g->inputs = mem_new((size_t)ninputs * sizeof(int32_t) + 1);
+    g->readers = mem_new_zeroed(n * sizeof(int32_t) + 1);
+    g->wait = mem_new(n * sizeof(int32_t) + 1);
+    g->leaf = mem_new_zeroed(n * sizeof(bool) + 1);
+    g->result = mem_new_zeroed(n * sizeof(bool) + 1);
+    if (g->nodes == NULL || g->first == NULL || g->inputs == NULL || g->readers == NULL ||
+        g->wait == NULL || g->leaf == NULL || g->result == NULL) {
+        return STATUS_ERROR;
+    }
+    memset(g->wait, 0xff, n * sizeof(int32_t));
+    return STATUS_OK;
 }
 
 static void
@@ -95,7 +103,7 @@ plan_graph_init(PlanGraph *g, Node *const *targets, int64_t count, Node *const *
                 int64_t nguards)
 {
     NodeList list = {0};
-    memset(g, 0, sizeof *g);
+    int64_t ninputs = 0;
     Status status = reach_all(&list, targets, count);
     if (status == STATUS_OK) {
         status = reach_all(&list, guards, nguards);
@@ -103,15 +111,19 @@ plan_graph_init(PlanGraph *g, Node *const *targets, int64_t count, Node *const *
     if (status == STATUS_OK) {
         status = collect(&list);
     }
-    g->nodes = list.data;
-    g->count = (int32_t)list.size;
-    g->capacity = list.capacity;
     for (int64_t i = 0; i < list.size; i++) {
-        g->ninputs += list.data[i]->nin;
+        ninputs += list.data[i]->nin;
     }
-    if (status == STATUS_OK) {
-        status = allocate(g);
+    const Status room = plan_graph_allocate(g, list.size, ninputs);
+    for (int64_t i = 0; i < list.size && room != STATUS_OK; i++) {
+        list.data[i]->mark = 0;
+        node_release(list.data[i]);
     }
+    if (room != STATUS_OK) {
+        vec_fini(&list);
+        return STATUS_ERROR;
+    }
+    memcpy(g->nodes, list.data, (size_t)list.size * sizeof(Node *));
     if (status == STATUS_OK) {
         note_edges(g);
         note_results(g, targets, count);
@@ -120,6 +132,7 @@ plan_graph_init(PlanGraph *g, Node *const *targets, int64_t count, Node *const *
     for (int32_t i = 0; i < g->count; i++) {
         g->nodes[i]->mark = 0;
     }
+    vec_fini(&list);
     return status;
 }
 
@@ -127,13 +140,14 @@ void
 plan_graph_fini(PlanGraph *g)
 {
     const size_t count = (size_t)g->count;
-    for (int32_t i = 0; i < g->count; i++) {
+    for (int32_t i = 0; i < g->count && g->nodes != NULL; i++) {
         node_release(g->nodes[i]);
     }
-    mem_free(g->nodes, (size_t)g->capacity * sizeof(Node *));
+    mem_free(g->nodes, count * sizeof(Node *) + 1);
     mem_free(g->first, (count + 1) * sizeof(int32_t));
     mem_free(g->inputs, (size_t)g->ninputs * sizeof(int32_t) + 1);
     mem_free(g->readers, count * sizeof(int32_t) + 1);
+    mem_free(g->wait, count * sizeof(int32_t) + 1);
     mem_free(g->leaf, count * sizeof(bool) + 1);
     mem_free(g->result, count * sizeof(bool) + 1);
 }

@@ -13,8 +13,15 @@ typedef struct PlanGraph {
     bool *leaf;      /* given to the plan: constants, arguments, nodes that had their value */
     bool careful;    /* no rewrite that a run would have to check */
     bool *result;    /* must be in memory when the plan has run */
-    int64_t ninputs, capacity; /* of `inputs` and `nodes`, as allocated */
+    int32_t *wait;   /* not to be computed before this place is done; -1: as soon as it can be */
+    int64_t ninputs;
 } PlanGraph;
+
+/* Room for so many nodes and inputs, zeroed; no waits. */
+Status plan_graph_allocate(PlanGraph *g, int64_t count, int64_t ninputs);
+/* Values of `least` elements and more that a later pass over the data can have for less than it
+ * costs to keep them are computed again there (plan_again.c). */
+Status plan_graph_again(PlanGraph *g, int64_t least);
 
 /* Operations of a node inside a stage: one for each element that it makes, or reads. */
 int64_t node_flops(const Node *node);

@@ -41,7 +41,9 @@ typedef struct StageCost {
 } StageCost;
 
 StageCost stage_cost(const Stage *stage);
-/* For tests: the elements of the largest value from which stages form; what it was. Plans that
+/* Elements of the largest value from which stages form. */
+int64_t stages_least_size(void);
+/* For tests: set it; what it was. Plans that
  * are kept stay as they are. */
 int64_t stages_set_least_size(int64_t size);
 /* Stages that were run since the start, for tests. */

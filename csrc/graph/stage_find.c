@@ -22,6 +22,12 @@ enum {
 static int64_t least_size = 128 * 1024;
 
 int64_t
+stages_least_size(void)
+{
+    return least_size;
+}
+
+int64_t
 stages_set_least_size(int64_t size)
 {
     const int64_t before = least_size;

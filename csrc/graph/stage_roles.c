@@ -281,6 +281,10 @@ find_level_of_member(StageRoles *roles, int32_t at)
         raise_level(roles, at, map.root, false);
         return;
     }
+    if (g->wait[at] >= 0) {
+        const int32_t wait = g->wait[at];
+        raise_level(roles, at, wait, roles->role[wait] != ROLE_NONE || roles->after[wait]);
+    }
     for (int k = 0; k < plan_graph_nin(g, at); k++) {
         int64_t offset, strides[ARRAY_MAX_NDIM];
         const int row = stage_operand_row(roles, at, k);
