@@ -7,14 +7,14 @@
 #include "backend/cpu/kernels/tile_vector.h"
 
 #if defined(__AVX512F__)
-enum { MAP_I = 4, MAP_V = TILE_UNIT / VL, OUTER_I = 5, OUTER_J = 5 };
+enum { MAP_I = 4, MAP_V = TILE_UNIT / PL, OUTER_I = 5, OUTER_J = 5 };
 #else
-enum { MAP_I = 5, MAP_V = 1, OUTER_I = 2, OUTER_J = 2 };
+enum { MAP_I = 6, MAP_V = 2, OUTER_I = 3, OUTER_J = 3 };
 #endif
 
 enum { BLOCK = 8 };
 
-#if JOIN(IS_, T)
+#if JOIN(IS_, T) && PART_BYTES == 64
 /* An 8 x 8 block: to[j][r] = from[r][j]. */
 INLINE void
 transpose_block(E *to, int64_t to_step, const char *from, int64_t from_stride)
@@ -143,16 +143,16 @@ map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const 
           int64_t in_step, const TileSpan *spans)
 {
     const TileSpan span = join_spans(ni, spans, nj);
-    Vec sum[MAP_I][MAP_V];
+    Part sum[MAP_I][MAP_V];
     for (int i = 0; i < ni; i++) {
         for (int v = 0; v < MAP_V; v++) {
-            sum[i][v] = (Vec){0};
+            sum[i][v] = (Part){0};
         }
     }
     for (int64_t j = span.begin; j < span.end; j++) {
-        Vec x[MAP_V];
+        Part x[MAP_V];
         for (int v = 0; v < MAP_V; v++) {
-            x[v] = load(in + j * in_step + v * VL);
+            x[v] = load_aligned(in + j * in_step + v * PL);
         }
         for (int i = 0; i < ni; i++) {
             const E w = a[i * nj + j];
@@ -163,7 +163,7 @@ map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const 
     }
     for (int i = 0; i < ni; i++) {
         for (int v = 0; v < MAP_V; v++) {
-            *(Vec *)(out + i * out_step + v * VL) = sum[i][v];
+            *(Part *)(out + i * out_step + v * PL) = sum[i][v];
         }
     }
 }
@@ -172,7 +172,7 @@ static void
 tile_map(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj, const void *in,
          int64_t in_step, int64_t n, const TileSpan *spans)
 {
-    for (int64_t r = 0; r < n; r += MAP_V * VL) {
+    for (int64_t r = 0; r < n; r += MAP_V * PL) {
         for (int64_t i = 0; i < ni;) {
             E *const to = (E *)out + i * out_step + r;
             const E *const w = (const E *)a + i * nj, *const x = (const E *)in + r;
@@ -188,6 +188,7 @@ tile_map(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj, con
                 CASE(3)
 #if !defined(__AVX512F__)
                 CASE(4)
+                CASE(5)
 #endif
 #undef CASE
             default:
@@ -220,14 +221,14 @@ tile_find_spans(TileSpan *spans, const void *a, int64_t ni, int64_t nj)
 static bool
 tile_finite(const void *x, int64_t x_step, int64_t nj, int64_t n)
 {
-    Vec sum = {0};
+    Part sum = {0};
     for (int64_t j = 0; j < nj; j++) {
-        for (int64_t r = 0; r < n; r += VL) {
-            sum += load((const E *)x + j * x_step + r) * 0; /* NaN, where it is not */
+        for (int64_t r = 0; r < n; r += PL) {
+            sum += load_aligned((const E *)x + j * x_step + r) * 0; /* NaN, where it is not */
         }
     }
     bool all = true;
-    for (int k = 0; k < VL; k++) {
+    for (int k = 0; k < PL; k++) {
         all = all && sum[k] == 0;
     }
     return all;
@@ -238,26 +239,31 @@ outer_block(const int ni, const int nj, E *sum, int64_t sum_step, const E *p, in
             const E *q, int64_t q_step, int64_t n)
 {
     enum { ROOM = (OUTER_I * OUTER_J + VL - 1) / VL * VL };
-    Vec sums[ROOM];
-    for (int k = 0; k < ROOM; k++) {
-        sums[k] = (Vec){0};
-    }
-    for (int64_t r = 0; r < n; r += VL) {
-        Vec y[OUTER_J];
-        for (int j = 0; j < nj; j++) {
-            y[j] = load(q + j * q_step + r);
+    Part sums[ROOM][PARTS];
+    for (int h = 0; h < PARTS; h++) { /* a part at a time has room for more sums in registers */
+        Part sum[OUTER_I * OUTER_J];
+        for (int k = 0; k < ni * nj; k++) {
+            sum[k] = (Part){0};
         }
-        for (int i = 0; i < ni; i++) {
-            const Vec x = load(p + i * p_step + r);
+        for (int64_t r = h * PL; r < n; r += VL) {
+            Part y[OUTER_J];
             for (int j = 0; j < nj; j++) {
-                sums[i * nj + j] += x * y[j];
+                y[j] = load_aligned(q + j * q_step + r);
+            }
+            for (int i = 0; i < ni; i++) {
+                const Part x = load_aligned(p + i * p_step + r);
+                for (int j = 0; j < nj; j++) {
+                    sum[i * nj + j] += x * y[j];
+                }
             }
         }
+        for (int k = 0; k < ROOM; k++) {
+            sums[k][h] = k < ni * nj ? sum[k] : (Part){0};
+        }
     }
-    E folded[ROOM];
+    E folded[ROOM] __attribute__((aligned(64)));
     for (int k = 0; k < ni * nj; k += VL) {
-        const Vec f = fold_lanes(sums + k);
-        memcpy(folded + k, &f, sizeof f);
+        fold_rows(folded + k, sums + k);
     }
     for (int i = 0; i < ni; i++) {
         for (int j = 0; j < nj; j++) {
@@ -278,8 +284,8 @@ outer_rows(const int ni, E *sum, const E *p, int64_t p_step, const E *q, int64_t
         j += k;                                                                                    \
         break;
             CASE(1)
-#if defined(__AVX512F__)
             CASE(2)
+#if defined(__AVX512F__)
             CASE(3)
             CASE(4)
 #endif
@@ -305,8 +311,8 @@ tile_outer(void *sum, const void *p, int64_t p_step, int64_t ni, const void *q, 
         i += k;                                                                                    \
         break;
             CASE(1)
-#if defined(__AVX512F__)
             CASE(2)
+#if defined(__AVX512F__)
             CASE(3)
             CASE(4)
 #endif
@@ -323,15 +329,19 @@ tile_sum(void *sum, const void *x, int64_t x_step, int64_t nj, int64_t n)
 {
     for (int64_t j = 0; j < nj; j += VL) {
         const int count = nj - j < VL ? (int)(nj - j) : VL;
-        Vec sums[VL];
+        Part sums[VL][PARTS];
+        E folded[VL] __attribute__((aligned(64)));
         for (int k = 0; k < VL; k++) {
             const E *const p = (const E *)x + (j + (k < count ? k : 0)) * x_step;
-            sums[k] = load(p);
-            for (int64_t r = VL; r < n; r += VL) {
-                sums[k] += load(p + r);
+            for (int h = 0; h < PARTS; h++) {
+                Part total = load_aligned(p + h * PL);
+                for (int64_t r = VL; r < n; r += VL) {
+                    total += load_aligned(p + r + h * PL);
+                }
+                sums[k][h] = total;
             }
         }
-        const Vec folded = fold_lanes(sums);
+        fold_rows(folded, sums);
         for (int k = 0; k < count; k++) {
             ((E *)sum)[j + k] += folded[k];
         }
@@ -343,11 +353,12 @@ INLINE void
 pair_row(E *to, const E *x, int64_t x_step, const E *pivot, int64_t nx, int64_t j, int64_t l,
          int64_t n)
 {
-    for (int64_t r = 0; r < n; r += VL) {
-        const Vec one = (Vec){0} + (E)1;
-        const Vec a = j < nx ? load(x + j * x_step + r) - pivot[j] : one;
-        const Vec b = l < nx ? load(x + l * x_step + r) - pivot[l] : one;
-        *(Vec *)(to + r) = a * b;
+    const int64_t lanes = (n + VL - 1) / VL * VL; /* all of which will be read */
+    for (int64_t r = 0; r < lanes; r += PL) {
+        const Part one = (Part){0} + (E)1;
+        const Part a = j < nx ? load_aligned(x + j * x_step + r) - pivot[j] : one;
+        const Part b = l < nx ? load_aligned(x + l * x_step + r) - pivot[l] : one;
+        *(Part *)(to + r) = a * b;
     }
 }
 

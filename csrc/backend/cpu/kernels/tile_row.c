@@ -6,18 +6,6 @@
 #include "backend/cpu/kernels/tile.h"
 #include "backend/cpu/kernels/tile_vector.h"
 
-/* A vector in registers of this machine: compilers keep longer ones in memory. */
-#if defined(__AVX512F__)
-#define PART_BYTES 64
-#elif defined(__AVX__)
-#define PART_BYTES 32
-#else
-#define PART_BYTES 16
-#endif
-enum { PARTS = 64 / PART_BYTES, PL = PART_BYTES / sizeof(E) };
-typedef E Part __attribute__((vector_size(PART_BYTES)));
-typedef E PartUnaligned __attribute__((vector_size(PART_BYTES), aligned(1), may_alias));
-
 /* vectors of a row that are multiplied at a time: by those of the shared side, and into as many
  * pairs of sums as there are registers */
 enum { MAP_MOST = 4, OUTER_MOST = PARTS == 1 ? 4 : PARTS == 2 ? 2 : 1 };
@@ -86,55 +74,6 @@ load_part(const char *p, int h, bool whole, const Tail *tail)
     }
 
 /* ---- rows times vectors ---- */
-
-/* The sums of the lanes of each row, in the order of fold_lanes on all machines. */
-INLINE void
-fold_rows(E *out, Part (*sums)[PARTS])
-{
-#if PART_BYTES == 64
-    Vec rows[VL];
-    for (int k = 0; k < VL; k++) {
-        rows[k] = sums[k][0];
-    }
-    *(Vec *)out = fold_lanes(rows);
-#elif PART_BYTES == 32 && JOIN(IS_, T)
-    for (int k = 0; k < VL; k += 4) {
-        Part half[2];
-        for (int h = 0; h < 2; h++) {
-            const Part a = sums[k][h], b = sums[k + 1][h], c = sums[k + 2][h], d = sums[k + 3][h];
-            const Part ab = SHUFFLE(a, b, 0, 4, 2, 6) + SHUFFLE(a, b, 1, 5, 3, 7);
-            const Part cd = SHUFFLE(c, d, 0, 4, 2, 6) + SHUFFLE(c, d, 1, 5, 3, 7);
-            half[h] = SHUFFLE(ab, cd, 0, 1, 4, 5) + SHUFFLE(ab, cd, 2, 3, 6, 7);
-        }
-        *(PartUnaligned *)(out + k) = half[0] + half[1];
-    }
-#elif JOIN(IS_, T)
-    for (int k = 0; k < VL; k += 2) {
-        Part pairs[4];
-        for (int h = 0; h < 4; h++) {
-            const Part a = sums[k][h], b = sums[k + 1][h];
-            pairs[h] = SHUFFLE(a, b, 0, 2) + SHUFFLE(a, b, 1, 3);
-        }
-        *(PartUnaligned *)(out + k) = (pairs[0] + pairs[1]) + (pairs[2] + pairs[3]);
-    }
-#else
-    for (int k = 0; k < VL; k++) {
-        for (int parts = PARTS / 2; parts > 0; parts /= 2) {
-            for (int h = 0; h < parts; h++) {
-                sums[k][h] += sums[k][h + parts];
-            }
-        }
-        E a[PL];
-        memcpy(a, &sums[k][0], sizeof a);
-        for (int w = PL / 2; w > 0; w /= 2) {
-            for (int i = 0; i < w; i++) {
-                a[i] += a[i + w];
-            }
-        }
-        out[k] = a[0];
-    }
-#endif
-}
 
 /* sums[k] += the products of `vectors` vectors of row k, and of the tail; the first part begins
  * with zero. The compiler must not know `count`: it would take the rows side by side. */
