@@ -239,11 +239,12 @@ def test_repeated_calls_leak_nothing(name):
         call()
     before = alive()
     blocks = sys.getallocatedblocks()
-    for _ in range(300):
+    for _ in range(1000):
         call()
     assert alive() == before
-    # a leak would be at least one block for each call
-    assert sys.getallocatedblocks() - blocks < 250
+    # A leak would be at least one block for each call; the interpreter's own free lists and
+    # caches move by some hundreds.
+    assert sys.getallocatedblocks() - blocks < 900
 
 
 @pytest.mark.parametrize("name", CALLS)
