@@ -123,7 +123,9 @@ plan_graph_init(PlanGraph *g, Node *const *targets, int64_t count, Node *const *
         vec_fini(&list);
         return STATUS_ERROR;
     }
-    memcpy(g->nodes, list.data, (size_t)list.size * sizeof(Node *));
+    for (int64_t i = 0; i < list.size; i++) {
+        g->nodes[i] = list.data[i];
+    }
     if (status == STATUS_OK) {
         note_edges(g);
         note_results(g, targets, count);
