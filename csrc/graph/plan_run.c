@@ -54,7 +54,7 @@ run_program(PlanRun *run, const PlanStep *step)
         out[i] = address(run, step->out[i]);
     }
     if (step->kind == STEP_STAGE) {
-        bool holds;
+        bool holds = true; /* not said where the stage fails */
         const Status status = stage_run(step->stage, at, out, &holds);
         run->doubtful = run->doubtful || !holds;
         return status;
