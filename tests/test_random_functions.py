@@ -7,6 +7,7 @@ import pytest
 from random_functions import random_function
 
 import pyarr as pa
+from pyarr import _core
 
 SEEDS = [*range(300), 52218]
 
@@ -74,6 +75,18 @@ def test_value_and_gradient(seed, stages):
     assert bits(by_blocks) == bits(first)
     value = pa.jit(functools.partial(f, pa))(*parameters, *data)
     assert_close([np.asarray(value)], expected[:1], 1e-9)
+
+
+@pytest.mark.parametrize("seed", [201081, 201437, 202023, 716727])
+def test_functions_that_broke_the_planner(seed):
+    """Waits in a circle; a stage that did not give all that others read of it."""
+    f, parameters, data = function(seed)
+    before = _core._stage_least_size(32 if seed == 716727 else 64)
+    try:
+        found = value_and_grad(f, parameters, data)
+    finally:
+        _core._stage_least_size(before)
+    assert_close(found, value_and_grad(f, parameters, data, executor="nodes"), 1e-9)
 
 
 @pytest.mark.parametrize("seed", SEEDS[::5])

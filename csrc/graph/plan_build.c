@@ -396,16 +396,20 @@ first_library(Builder *b)
     return at;
 }
 
-/* Nothing is ready: what waits, but not for an input, may run if there is such. */
+/* Nothing is ready: what waits for no input may run, if there is such. */
 static Status
-stop_waiting(Builder *b)
+stop_waiting(Builder *b, bool *any)
 {
     const PlanGraph *g = b->g;
     b->hasty = true;
+    *any = false;
     for (int32_t i = 0; i < g->count; i++) {
-        const bool waits = g->wait[i] >= 0 && !b->done[g->wait[i]] && !b->done[i];
-        if (waits && --b->waits[i] == 0 && mark_ready(b, i) != STATUS_OK) {
-            return STATUS_ERROR;
+        if (g->wait[i] >= 0 && !b->done[g->wait[i]] && !b->done[i] && b->waits[i] == 1) {
+            b->waits[i] = 0;
+            *any = *any || b->stage_of[i] < 0;
+            if (mark_ready(b, i) != STATUS_OK) {
+                return STATUS_ERROR;
+            }
         }
     }
     return STATUS_OK;
@@ -432,10 +436,11 @@ builder_schedule(Builder *b)
             status = b->done[at] ? STATUS_OK : builder_primitive(b, at);
         } else {
             const int32_t leader = choose_leader(b);
-            if (leader < 0 && b->hasty) {
+            bool any = leader >= 0;
+            status = leader < 0 ? stop_waiting(b, &any) : schedule_group(b, leader);
+            if (status == STATUS_OK && !any) {
                 return STATUS_OK;
             }
-            status = leader < 0 ? stop_waiting(b) : schedule_group(b, leader);
         }
         if (status != STATUS_OK) {
             return STATUS_ERROR;

@@ -156,6 +156,23 @@ add_output(StageBuild *b, int32_t *at)
     return STATUS_OK;
 }
 
+/* Does the stage give all that others read of it? */
+static Status
+check_results(const StageBuild *b)
+{
+    const Stage *stage = b->stage;
+    for (int32_t i = 0; i < b->g->count; i++) {
+        bool given = !stage_is_member(b, i) || !stage_is_output(b, i);
+        for (int64_t k = 0; k < stage->outputs.size && !given; k++) {
+            given = stage->outputs.data[k] == i;
+        }
+        if (!given) {
+            return err_set(ERR_RUNTIME, "stage: a result is not there");
+        }
+    }
+    return STATUS_OK;
+}
+
 static Status
 add_results(StageBuild *b)
 {
@@ -184,7 +201,7 @@ add_results(StageBuild *b)
             return STATUS_ERROR;
         }
     }
-    return STATUS_OK;
+    return check_results(b);
 }
 
 static void
