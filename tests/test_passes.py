@@ -2,14 +2,11 @@
 
 import numpy as np
 import pytest
+from stage_functions import rng
 
 import pyarr as pa
 
 N = 200_000  # long enough for stages
-
-
-def rng(seed):
-    return np.random.default_rng(seed)
 
 
 X = rng(1).standard_normal(N)

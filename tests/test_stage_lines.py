@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from stage_functions import rng
 
 import pyarr as pa
 from pyarr import _core
@@ -10,10 +11,6 @@ pytestmark = pytest.mark.usefixtures("small_stages")
 # long axes: shorter ones have rows in lanes; from 8193 on values are computed again
 LINES = [1025, 1543, 4096, 9001]
 ROWS = [33, 64, 101]
-
-
-def rng(n):
-    return np.random.default_rng(n)
 
 
 def density(m, n):

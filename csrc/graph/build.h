@@ -66,6 +66,8 @@ Array *execute_copy(const Array *x); /* C-contiguous, own memory, same device */
 Array *execute_copy_in_order(Array *x); /* laid out like x: NumPy's order 'K' */
 /* The elements on another device (any layout in, C-contiguous out); a itself when there. */
 Array *execute_move(Array *a, Device *device);
+/* All of them; on failure none is held. */
+Status execute_move_all(Array *const *in, int nin, Device *device, Array **moved);
 Array *execute_elementwise(OpCode op, Array *const *in, int nin, DType forced);
 /* The order of axes by falling stride that all arrays of the full shape share; false when it
  * is the order they are written in. */

@@ -173,6 +173,19 @@ execute_move(Array *a, Device *device)
     return moved;
 }
 
+Status
+execute_move_all(Array *const *in, int nin, Device *device, Array **moved)
+{
+    for (int i = 0; i < nin; i++) {
+        moved[i] = execute_move(in[i], device);
+        if (moved[i] == NULL) {
+            arrays_release(moved, i);
+            return STATUS_ERROR;
+        }
+    }
+    return STATUS_OK;
+}
+
 Array *
 graph_to_device(Array *x, Device *device)
 {
@@ -249,20 +262,16 @@ execute_primitive(OpCode op, Array *const *in, int nin, const int64_t *params, i
     if (device == NULL) {
         return NULL;
     }
-    Array *moved[CALL_MAX_INPUTS] = {NULL}, *out = NULL;
-    for (int i = 0; i < nin; i++) {
-        moved[i] = execute_move(in[i], device);
-        if (moved[i] == NULL) {
-            goto done;
-        }
+    Array *moved[CALL_MAX_INPUTS];
+    if (execute_move_all(in, nin, device, moved) != STATUS_OK) {
+        return NULL;
     }
-    out = array_new(device, spec.dtype, spec.ndim, spec.shape);
+    Array *out = array_new(device, spec.dtype, spec.ndim, spec.shape);
     if (out != NULL && (out->size > 0 || (op_info(op)->flags & FLAG_MAY_FAIL)) &&
         run_primitive(op, out, moved, nin, params, nparams) != STATUS_OK) {
         array_release(out);
         out = NULL;
     }
-done:
     arrays_release(moved, nin);
     return out;
 }
@@ -272,20 +281,12 @@ execute_in_place(OpCode op, Array *base, Array *const *in, int nin, const int64_
                  int nparams)
 {
     Array *all[CALL_MAX_INPUTS];
-    Status status = STATUS_ERROR;
-    int n = 1;
     all[0] = base;
-    for (; n <= nin; n++) {
-        all[n] = execute_move(in[n - 1], base->storage->device);
-        if (all[n] == NULL) {
-            goto done;
-        }
+    if (execute_move_all(in, nin, base->storage->device, all + 1) != STATUS_OK) {
+        return STATUS_ERROR;
     }
-    status = run_primitive(op, base, all, n, params, nparams);
-done:
-    while (--n > 0) {
-        array_release(all[n]);
-    }
+    const Status status = run_primitive(op, base, all, nin + 1, params, nparams);
+    arrays_release(all + 1, nin);
     return status;
 }
 

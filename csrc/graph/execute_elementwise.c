@@ -118,7 +118,7 @@ elementwise_general(OpCode op, Array *const *in, int nin, DType loop, const DTyp
     int ndims[3] = {0}, ndim;
     const int64_t *shapes[3] = {NULL};
     int64_t shape[ARRAY_MAX_NDIM];
-    Array *moved[3] = {NULL, NULL, NULL}, *out = NULL;
+    Array *moved[3];
     for (int i = 0; i < nin; i++) {
         ndims[i] = in[i]->ndim;
         shapes[i] = in[i]->shape;
@@ -126,19 +126,15 @@ elementwise_general(OpCode op, Array *const *in, int nin, DType loop, const DTyp
     if (shape_broadcast(nin, ndims, shapes, &ndim, shape) != STATUS_OK) {
         return NULL;
     }
-    for (int i = 0; i < nin; i++) {
-        moved[i] = execute_move(in[i], device);
-        if (moved[i] == NULL) {
-            goto done;
-        }
+    if (execute_move_all(in, nin, device, moved) != STATUS_OK) {
+        return NULL;
     }
-    out = array_new(device, result, ndim, shape);
+    Array *out = array_new(device, result, ndim, shape);
     if (out != NULL && out->size > 0 &&
         run_elementwise(op, moved, nin, loop, in_dtypes, out) != STATUS_OK) {
         array_release(out);
         out = NULL;
     }
-done:
     arrays_release(moved, nin);
     return out;
 }

@@ -5,12 +5,8 @@
 #include <math.h>
 #include <string.h>
 
-/* One rounding for a product and its sum, as in BLAS. Functions that pass vectors are inlined. */
-#if defined(__clang__)
-#pragma clang fp contract(fast)
-#else
-#pragma GCC optimize("fp-contract=fast")
-#endif
+/* Functions that pass vectors are inlined. */
+#include "backend/cpu/kernels/contract.h"
 
 #define PASTE_(a, b, c) a##_##b##_##c
 #define PASTE(a, b, c) PASTE_(a, b, c)

@@ -3,13 +3,12 @@
  * A text for sources that have variants T and ISA. */
 #include <string.h>
 
-/* Contractions may use one rounding for a product and its sum, as BLAS does. All functions that
- * pass vectors are inlined. */
+#include "backend/cpu/kernels/contract.h"
+
+/* All functions that pass vectors are inlined. */
 #if defined(__clang__)
-#pragma clang fp contract(fast)
 #pragma clang diagnostic ignored "-Wpsabi"
 #elif defined(__GNUC__)
-#pragma GCC optimize("fp-contract=fast")
 #pragma GCC diagnostic ignored "-Wpsabi"
 #endif
 
