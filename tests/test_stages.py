@@ -126,6 +126,31 @@ def test_moments(n, d, k, affine):
     both(*distances(rng(n).standard_normal((n, d)), k, affine))
 
 
+READINGS = {  # of a product that is y[n, k, d]
+    "squares": lambda y: pa.sum(y * y, axis=2),
+    "turned": lambda y: pa.sum(y * y, axis=1),
+    "parts": lambda y: pa.sum(y[:, :, :2] * y[:, :, 2:4], axis=2),
+    "each": lambda y: pa.exp(-y * y),
+    "first axis": lambda y: pa.sum(pa.exp(-y * y), axis=1),
+    "twice": lambda y: pa.sum(y * y, axis=2) * pa.exp(y[:, :, 1]),
+    "greatest": lambda y: pa.max(pa.abs(y), axis=2),
+}
+
+
+@pytest.mark.parametrize("n", [90, 1000, 1003])
+@pytest.mark.parametrize("reading", READINGS)
+def test_products_are_read_in_groups(reading, n):
+    """Whether or not they are computed group by group, where they are read."""
+    k, d, width = 6, 5, 9
+    x, r = rng(n).standard_normal((n, width)), rng(2)
+
+    def f(turned, shift):
+        y = pa.reshape(x @ turned.T - shift, (n, k, d))
+        return pa.sum(pa.tanh(READINGS[reading](y)))
+
+    both(f, [r.standard_normal((k * d, width)) / 3, r.standard_normal(k * d)])
+
+
 @pytest.mark.parametrize("layout", layouts(np.zeros((1, 1))))
 def test_moments_of_any_layout(layout):
     both(*distances(layouts(rng(1).standard_normal((1234, 11)))[layout], 3))

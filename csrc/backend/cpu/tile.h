@@ -23,11 +23,15 @@ typedef struct TilePlan {
                         * is not 0 if they are of use */
     int64_t rows;      /* TILE_ROW_MAP, TILE_ROW_OUTER: where rows are copied to, in bytes */
     bool first, last;  /* of the steps that read those rows */
+    bool inside;       /* TILE_MAP: the block that reads it computes it */
+    int map;           /* TILE_BLOCK: that step, and how many of its rows each index of the */
+    int64_t map_rows;  /* outermost axis reads; 0 where there is none */
 } TilePlan;
 
 struct TileCode {
     const TileProgram *program;
-    int64_t lanes;
+    int64_t rows;          /* of a tile */
+    int64_t lanes;         /* from one element of a buffer to the next: those rows and more */
     int64_t tiles, chunks, chunk_tiles;
     bool alone;            /* too little work for other threads */
     TilePlan *plans;
@@ -135,6 +139,13 @@ Status tile_prepare_line(const TileProgram *p, const TileStep *step, TilePlan *p
                          int64_t *scratch_bytes, int *npointers);
 bool tile_line(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_map(const Tile *t, const TileStep *step, const TilePlan *plan);
+/* The spans of the rows of a map without further axes, or NULL where they are of no use. */
+const TileSpan *tile_map_spans(const Tile *t, const TileStep *step, const TilePlan *plan);
+/* Some of its rows into its buffer, from its beginning on. */
+void tile_map_rows(const Tile *t, const TileStep *step, const TilePlan *plan,
+                   const TileSpan *spans, int64_t first, int64_t count);
+/* Maps that blocks had better compute as they go. */
+void tile_find_inside(TileCode *code);
 void tile_outer(const Tile *t, const TileStep *step);
 void tile_row_map(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_row_outer(const Tile *t, const TileStep *step, const TilePlan *plan);

@@ -14,12 +14,22 @@ typedef struct Walker {
     const TilePlan *plan;
     BlockFrame frame;
     void **pointers;
+    /* The product that is computed here, if any: its buffer (else -1), the spans of its matrix,
+     * and the index of the outermost axis whose rows are in the buffer. */
+    int inside;
+    const TileSpan *spans;
+    int64_t there;
 } Walker;
 
-/* Bytes that an operand moves from one index to the next along an axis. */
+/* Bytes that an operand moves from one index to the next along an axis. Of a product inside, one
+ * group of rows is there at a time. */
 static inline int64_t
-ref_step(const Tile *t, const TileRef *ref, int axis)
+ref_step(const Walker *w, const TileRef *ref, int axis)
 {
+    const Tile *t = w->t;
+    if (axis == 0 && !ref->is_view && ref->at == w->inside) {
+        return 0;
+    }
     return ref->strides[axis] * (ref->is_view ? t->sweep->views[ref->at].strides[axis]
                                               : tile_lane_bytes(t, ref->at));
 }
@@ -43,7 +53,7 @@ walker_move(const Walker *w, const int64_t *index, int ndim)
         const TileRef *ref = k < step->nin ? &step->in[k] : &step->out[k - step->nin];
         char *at = ref_start(w->t, ref);
         for (int d = 0; d < ndim; d++) {
-            at += index[d] * ref_step(w->t, ref, d);
+            at += index[d] * ref_step(w, ref, d);
         }
         w->pointers[k] = at;
     }
@@ -54,6 +64,19 @@ walker_run(const Walker *w, int64_t lanes)
 {
     return (!w->plan->uniforms_vary || block_prologue(w->plan->block, &w->frame)) &&
            block_run(w->plan->block, &w->frame, lanes);
+}
+
+/* The rows of the product inside that an index of the outermost axis reads. */
+static void
+walker_compute(Walker *w, int64_t index)
+{
+    const int map = w->plan->map;
+    const int64_t rows = w->plan->map_rows;
+    if (w->inside >= 0 && w->there != index) {
+        tile_map_rows(w->t, &w->t->program->steps[map], &w->t->code->plans[map], w->spans,
+                      index * rows, rows);
+        w->there = index;
+    }
 }
 
 /* The index's sums over the rows of the tile. */
@@ -81,7 +104,7 @@ walker_run_sums(const Walker *w, const int64_t *index)
 
 /* All indices of the innermost axis from where the pointers are. */
 static bool
-walker_line(const Walker *w, int64_t *index)
+walker_line(Walker *w, int64_t *index)
 {
     const TileStep *step = w->step;
     const int last = step->ndim - 1, count = step->nin + step->nout;
@@ -92,7 +115,7 @@ walker_line(const Walker *w, int64_t *index)
     int moving[512], nmoving = 0;
     for (int k = 0; k < count; k++) {
         const TileRef *ref = k < step->nin ? &step->in[k] : &step->out[k - step->nin];
-        const int64_t move = ref_step(w->t, ref, last);
+        const int64_t move = ref_step(w, ref, last);
         if (move != 0) {
             moving[nmoving] = k;
             moves[nmoving++] = move;
@@ -103,6 +126,7 @@ walker_line(const Walker *w, int64_t *index)
         if (i % LOOK_EVERY == LOOK_EVERY - 1 && tile_is_stopped(w->t)) {
             break;
         }
+        walker_compute(w, index[0]);
         if (!(step->nsums > 0 ? walker_run_sums(w, index) : walker_run(w, w->t->n))) {
             return false;
         }
@@ -138,18 +162,23 @@ walker_together(const Walker *w)
 bool
 tile_block(const Tile *t, const TileStep *step, const TilePlan *plan)
 {
-    Walker w = {.t = t, .step = step, .plan = plan};
+    Walker w = {.t = t, .step = step, .plan = plan, .inside = -1, .there = -1};
     w.pointers = t->pointers + plan->refs;
     w.frame = (BlockFrame){.in = (const void *const *)w.pointers,
                            .out = (void *const *)(w.pointers + step->nin),
                            .sums = t->scratch,
                            .scratch = t->scratch + step->nsums * (int64_t)BLOCK_SUM_BYTES};
     int64_t index[TILE_NDIM] = {0};
+    if (plan->map_rows > 0) {
+        const TileStep *map = &t->program->steps[plan->map];
+        w.inside = map->out[0].at;
+        w.spans = tile_map_spans(t, map, &t->code->plans[plan->map]);
+    }
     walker_move(&w, index, step->ndim);
     if (!plan->uniforms_vary && !block_prologue(plan->block, &w.frame)) {
         return false;
     }
-    if (plan->indices > 1 && t->n == t->code->lanes) {
+    if (plan->indices > 1 && t->n == t->code->rows) {
         return walker_together(&w);
     }
     do {

@@ -13,6 +13,8 @@
 enum {
     TILE_BYTES = 768 * 1024,       /* of buffers, where the lanes can be chosen */
     TILE_BYTES_MAX = 1536 * 1024,  /* below which blocks keep GOOD_LANES */
+    SHARED_TILES = 4,              /* at least, where several threads pay */
+    CROWDED_LANES = 256,
     GOOD_LANES = 64,               /* machine code pays from here on */
     LINE_BYTES = 384 * 1024,       /* of buffers, where rows are walked along */
     LINES_MOST = 64,
@@ -22,6 +24,7 @@ enum {
     CHUNKS = 64,
     LARGE_SUMS = 32 * 1024,        /* bytes: merging them costs as much as many rows */
     CHUNKS_OF_LARGE = 16,
+    ROWS_OF_LARGE = 256,           /* of a chunk, at least */
     TILE_WORK = 1 << 26,           /* elements of all steps between two looks for Ctrl-C */
     LANE_UNIT = 2,                 /* bytes; times the fewest lanes it aligns buffers to 16 bytes */
     RUNS = 8,                      /* of a stage, at least, over which its machine code pays */
@@ -58,9 +61,29 @@ note_use(Life *life, int step)
     life->last = step;
 }
 
+/* A product inside a block lives no longer than the block, a group of rows at a time; what it is
+ * made from does. */
 static void
-find_lives(const TileProgram *p, Life *lives)
+find_inside_lives(const TileCode *code, Life *lives)
 {
+    const TileProgram *p = code->program;
+    for (int s = 0; s < p->nsteps; s++) {
+        const TilePlan *plan = &code->plans[s];
+        if (plan->map_rows > 0) {
+            const TileStep *map = &p->steps[plan->map];
+            Life *life = &lives[map->out[0].at];
+            life->first = s;
+            life->bytes = plan->map_rows * dtype_size(p->buffers[map->out[0].at].dtype);
+            Life *from = &lives[map->in[0].at];
+            from->last = from->last > s ? from->last : s;
+        }
+    }
+}
+
+static void
+find_lives(const TileCode *code, Life *lives)
+{
+    const TileProgram *p = code->program;
     for (int b = 0; b < p->nbuffers; b++) {
         const TileBuffer *buffer = &p->buffers[b];
         const int64_t bytes = buffer->count * dtype_size(buffer->dtype);
@@ -78,6 +101,7 @@ find_lives(const TileProgram *p, Life *lives)
             note_use(&lives[step->block_sums[k].at], s);
         }
     }
+    find_inside_lives(code, lives);
 }
 
 static bool
@@ -247,31 +271,59 @@ has_lines(const TileProgram *p)
     return false;
 }
 
+static int64_t
+rows_of_lines(const TileProgram *p, int64_t lane_bytes)
+{
+    int64_t rows = LINES_MOST;
+    while (rows > LINES_LEAST && (rows * lane_bytes > LINE_BYTES || rows / 2 >= p->rows)) {
+        rows /= 2;
+    }
+    return rows;
+}
+
+static int64_t
+rows_of_tiles(const TileProgram *p, int64_t lane_bytes)
+{
+    const int64_t direct = row_bytes(p), work = work_of(p);
+    int64_t rows = TILE_MAX_LANES;
+    while (rows > TILE_UNIT &&
+           (rows * lane_bytes > (rows > GOOD_LANES ? TILE_BYTES : TILE_BYTES_MAX) ||
+            rows * direct > ROW_TILE_BYTES)) {
+        rows /= 2;
+    }
+    while (rows > GOOD_LANES &&
+           (work / p->rows * rows > TILE_WORK ||
+            (work >= ALONE_WORK && (SHARED_TILES - 1) * rows >= p->rows))) {
+        rows /= 2;
+    }
+    while (rows > TILE_UNIT && rows / 2 >= p->rows) {
+        rows /= 2;
+    }
+    return rows;
+}
+
+/* Products read lanes of many elements at once, which a cache has no room for where they lie at
+ * distances of a power of two. */
+static bool
+has_products(const TileProgram *p)
+{
+    for (int s = 0; s < p->nsteps; s++) {
+        const TileKind kind = p->steps[s].kind;
+        if (kind == TILE_MAP || kind == TILE_OUTER || kind == TILE_MOMENTS) {
+            return true;
+        }
+    }
+    return false;
+}
+
 static void
-choose_lanes(TileCode *code, int64_t lane_bytes)
+choose_rows(TileCode *code, int64_t lane_bytes)
 {
     const TileProgram *p = code->program;
-    const int64_t direct = row_bytes(p);
-    if (has_lines(p)) {
-        code->lanes = LINES_MOST;
-        while (code->lanes > LINES_LEAST &&
-               (code->lanes * lane_bytes > LINE_BYTES || code->lanes / 2 >= p->rows)) {
-            code->lanes /= 2;
-        }
-        code->tile_bytes = tile_round(lane_bytes * code->lanes, 64);
-        return;
-    }
-    code->lanes = TILE_MAX_LANES;
-    while (code->lanes > TILE_UNIT &&
-           (code->lanes * lane_bytes > (code->lanes > GOOD_LANES ? TILE_BYTES : TILE_BYTES_MAX) ||
-            code->lanes * direct > ROW_TILE_BYTES)) {
-        code->lanes /= 2;
-    }
-    while (code->lanes > GOOD_LANES && work_of(p) / p->rows * code->lanes > TILE_WORK) {
-        code->lanes /= 2;
-    }
-    while (code->lanes > TILE_UNIT && code->lanes / 2 >= p->rows) {
-        code->lanes /= 2;
+    code->rows = has_lines(p) ? rows_of_lines(p, lane_bytes) : rows_of_tiles(p, lane_bytes);
+    code->lanes = code->rows;
+    if (code->rows % CROWDED_LANES == 0 && has_products(p)) {
+        code->lanes += TILE_UNIT;
     }
     code->tile_bytes = tile_round(lane_bytes * code->lanes, 64);
 }
@@ -290,8 +342,10 @@ choose_chunks(TileCode *code)
     if (bytes > LARGE_SUMS && most > CHUNKS_OF_LARGE) {
         most = CHUNKS_OF_LARGE;
     }
-    code->tiles = (p->rows + code->lanes - 1) / code->lanes;
-    most = bytes > LARGE_SUMS && code->tiles < 2 * most ? (code->tiles + 1) / 2 : most;
+    code->tiles = (p->rows + code->rows - 1) / code->rows;
+    const int64_t least = (ROWS_OF_LARGE + code->rows - 1) / code->rows;
+    most = bytes > LARGE_SUMS && code->tiles < least * most ? (code->tiles + least - 1) / least
+                                                            : most;
     code->chunk_tiles = (code->tiles + most - 1) / most;
     code->chunks = (code->tiles + code->chunk_tiles - 1) / code->chunk_tiles;
     code->alone = work_of(p) < ALONE_WORK;
@@ -361,7 +415,10 @@ prepare_block(TileCode *code, const TileStep *step, TilePlan *plan)
                 plan->uniforms_vary = plan->uniforms_vary || ref->strides[d] != 0;
             }
         }
-        plan->indices = step->nsums > 0 ? 1 : indices_together(step, code->lanes);
+        plan->indices =
+            step->nsums > 0 || plan->map_rows > 0 || code->lanes > code->rows
+                ? 1
+                : indices_together(step, code->rows);
         const BlockSpec spec = {.nin = step->nin,
                                 .ninstructions = step->ninstructions,
                                 .nout = step->nout,
@@ -371,7 +428,7 @@ prepare_block(TileCode *code, const TileStep *step, TilePlan *plan)
                                 .out_registers = step->out_registers,
                                 .nsum = step->nsums,
                                 .sum_registers = step->sum_registers,
-                                .lanes = code->lanes * plan->indices,
+                                .lanes = code->rows * plan->indices,
                                 .elements = RUNS * p->rows * tile_space(step),
                                 .in_place = is_in_place(code, step)};
         plan->block = block_compile(&spec);
@@ -405,7 +462,7 @@ prepare_rows(TileCode *code, int s)
         }
     }
     code->row_bytes += tile_round(
-        code->lanes * p->steps[s].nj * dtype_size(p->views[view].dtype), 64);
+        code->rows * p->steps[s].nj * dtype_size(p->views[view].dtype), 64);
 }
 
 static Status
@@ -441,7 +498,8 @@ prepare_steps(TileCode *code)
                                                  (int64_t)sizeof(TileSpan), 64);
         }
         if (step->kind == TILE_MOMENTS) {
-            const int64_t bytes = TILE_MOMENT_ROWS * code->lanes * (int64_t)sizeof(double);
+            const int64_t rows = step->ni + 1 + TILE_MOMENT_ROWS;
+            const int64_t bytes = rows * code->rows * (int64_t)sizeof(double);
             code->scratch_bytes = bytes > code->scratch_bytes ? bytes : code->scratch_bytes;
         }
         if (row_view(step) >= 0) {
@@ -460,11 +518,12 @@ prepare(TileCode *code)
     if (lives == NULL) {
         return STATUS_ERROR;
     }
-    find_lives(p, lives);
+    tile_find_inside(code);
+    find_lives(code, lives);
     take_over(p, lives);
     const int64_t lane_bytes = place_buffers(p, lives, code->places);
     mem_free(lives, bytes);
-    choose_lanes(code, lane_bytes);
+    choose_rows(code, lane_bytes);
     for (int b = 0; b < p->nbuffers; b++) {
         code->places[b] *= code->lanes;
     }
@@ -511,5 +570,5 @@ backend_cpu_tile_release(TileCode *code)
 TileCost
 backend_cpu_tile_cost(const TileCode *code)
 {
-    return (TileCost){code->lanes, code->tile_bytes, code->sum_bytes};
+    return (TileCost){code->rows, code->tile_bytes, code->sum_bytes};
 }

@@ -13,7 +13,7 @@ rows_of(const Tile *t, int view, int64_t nj, const TilePlan *plan)
     const TileMemory *memory = &t->sweep->views[view];
     const TileView *v = &t->program->views[view];
     const int64_t size = tile_view_size(t, view), stride = memory->row_stride;
-    const int64_t rows = t->program->rows, ahead = t->row + t->n + t->code->lanes;
+    const int64_t rows = t->program->rows, ahead = t->row + t->n + t->code->rows;
     assert(v->ndim == (nj == 1 ? 0 : 1));
     const char *const x = memory->data + t->row * stride;
     if (nj == 1 || memory->strides[0] == size) {

@@ -41,7 +41,9 @@ run_tile(const Tile *t)
             }
             break;
         case TILE_MAP:
-            tile_map(t, step, plan);
+            if (!plan->inside) {
+                tile_map(t, step, plan);
+            }
             break;
         case TILE_OUTER:
             tile_outer(t, step);
@@ -127,8 +129,8 @@ run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
         const int64_t last = after < code->tiles ? after : code->tiles;
         begin_chunk(&t);
         for (int64_t tile = first; tile < last && atomic_load(&sweep->stop) == 0; tile++) {
-            t.row = tile * code->lanes;
-            t.n = t.program->rows - t.row < code->lanes ? t.program->rows - t.row : code->lanes;
+            t.row = tile * code->rows;
+            t.n = t.program->rows - t.row < code->rows ? t.program->rows - t.row : code->rows;
             if (!run_tile(&t)) {
                 atomic_store(&sweep->negative_power, 1);
                 break;

@@ -189,6 +189,26 @@ usable_spans(const Tile *t, const TileStep *step, const TilePlan *plan, char *x,
     return cpu_tile_kernels(dtype)->finite(x, x_step, step->nj, t->n) ? spans : NULL;
 }
 
+const TileSpan *
+tile_map_spans(const Tile *t, const TileStep *step, const TilePlan *plan)
+{
+    const TileRef *in = &step->in[0];
+    return usable_spans(t, step, plan, tile_buffer(t, in), t->program->buffers[in->at].dtype);
+}
+
+void
+tile_map_rows(const Tile *t, const TileStep *step, const TilePlan *plan, const TileSpan *spans,
+              int64_t first, int64_t count)
+{
+    const TileRef *in = &step->in[0], *out = &step->out[0];
+    const DType dtype = t->program->buffers[in->at].dtype;
+    const int64_t lanes = t->code->lanes;
+    cpu_tile_kernels(dtype)->map(
+        tile_buffer(t, out), out->strides[0] * lanes,
+        t->sweep->packed + plan->packed + first * step->nj * dtype_size(dtype), count, step->nj,
+        tile_buffer(t, in), in->strides[0] * lanes, t->n, spans == NULL ? NULL : spans + first);
+}
+
 void
 tile_map(const Tile *t, const TileStep *step, const TilePlan *plan)
 {

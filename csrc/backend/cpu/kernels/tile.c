@@ -242,30 +242,38 @@ outer_block(const int ni, const int nj, E *sum, int64_t sum_step, const E *p, in
     Part sums[ROOM][PARTS];
     for (int h = 0; h < PARTS; h++) { /* a part at a time has room for more sums in registers */
         Part sum[OUTER_I * OUTER_J];
+        UNROLL
         for (int k = 0; k < ni * nj; k++) {
             sum[k] = (Part){0};
         }
         for (int64_t r = h * PL; r < n; r += VL) {
             Part y[OUTER_J];
+            UNROLL
             for (int j = 0; j < nj; j++) {
                 y[j] = load_aligned(q + j * q_step + r);
             }
+            UNROLL
             for (int i = 0; i < ni; i++) {
                 const Part x = load_aligned(p + i * p_step + r);
+                UNROLL
                 for (int j = 0; j < nj; j++) {
                     sum[i * nj + j] += x * y[j];
                 }
             }
         }
+        UNROLL
         for (int k = 0; k < ROOM; k++) {
             sums[k][h] = k < ni * nj ? sum[k] : (Part){0};
         }
     }
     E folded[ROOM] __attribute__((aligned(64)));
+    UNROLL
     for (int k = 0; k < ni * nj; k += VL) {
         fold_rows(folded + k, sums + k);
     }
+    UNROLL
     for (int i = 0; i < ni; i++) {
+        UNROLL
         for (int j = 0; j < nj; j++) {
             sum[i * sum_step + j] += folded[i * nj + j];
         }
@@ -348,30 +356,25 @@ tile_sum(void *sum, const void *x, int64_t x_step, int64_t nj, int64_t n)
     }
 }
 
-/* to[r] = z[j][r] z[l][r] */
-INLINE void
-pair_row(E *to, const E *x, int64_t x_step, const E *pivot, int64_t nx, int64_t j, int64_t l,
-         int64_t n)
-{
-    const int64_t lanes = (n + VL - 1) / VL * VL; /* all of which will be read */
-    for (int64_t r = 0; r < lanes; r += PL) {
-        const Part one = (Part){0} + (E)1;
-        const Part a = j < nx ? load_aligned(x + j * x_step + r) - pivot[j] : one;
-        const Part b = l < nx ? load_aligned(x + l * x_step + r) - pivot[l] : one;
-        *(Part *)(to + r) = a * b;
-    }
-}
-
 static void
 tile_moments(void *sum, const void *p, int64_t p_step, int64_t nk, const void *x, int64_t x_step,
              const void *pivot, int64_t nx, int64_t n, void *scratch)
 {
-    const int64_t lanes = (n + VL - 1) / VL * VL;
-    E *const rows = scratch, *to = sum;
+    const int64_t lanes = (n + VL - 1) / VL * VL; /* all of which will be read */
+    E *const z = scratch, *const rows = z + (nx + 1) * lanes, *to = sum;
     int64_t count = 0;
     for (int64_t j = 0; j <= nx; j++) {
+        for (int64_t r = 0; r < lanes; r += PL) {
+            *(Part *)(z + j * lanes + r) =
+                j < nx ? load_aligned((const E *)x + j * x_step + r) - ((const E *)pivot)[j]
+                       : (Part){0} + (E)1;
+        }
         for (int64_t l = 0; l <= j; l++) {
-            pair_row(rows + count * lanes, x, x_step, pivot, nx, j, l, n);
+            E *const row = rows + count * lanes;
+            for (int64_t r = 0; r < lanes; r += PL) {
+                *(Part *)(row + r) =
+                    load_aligned(z + j * lanes + r) * load_aligned(z + l * lanes + r);
+            }
             if (++count == TILE_MOMENT_ROWS || l == nx) {
                 tile_outer(to, rows, lanes, count, p, p_step, nk, n);
                 to += count * nk;

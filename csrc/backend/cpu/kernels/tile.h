@@ -38,7 +38,7 @@ typedef struct TileKernels {
     void (*sum)(void *sum, const void *x, int64_t x_step, int64_t nj, int64_t n);
     /* sum[f * nk + k] += sum_r p[k][r] z[j][r] z[l][r], f = j (j + 1) / 2 + l for l <= j <= nx,
      * where z is x less the pivot, and after it 1; lanes of p from n to the unit must be zero.
-     * The scratch has room for TILE_MOMENT_ROWS rows of lanes. */
+     * The scratch has room for nx + 1 + TILE_MOMENT_ROWS rows of lanes. */
     void (*moments)(void *sum, const void *p, int64_t p_step, int64_t nk, const void *x,
                     int64_t x_step, const void *pivot, int64_t nx, int64_t n, void *scratch);
 } TileKernels;

@@ -35,6 +35,8 @@ typedef E Part __attribute__((vector_size(PART_BYTES)));
 typedef E PartUnaligned __attribute__((vector_size(PART_BYTES), aligned(1), may_alias));
 
 #define INLINE static inline __attribute__((always_inline))
+/* Loops over registers, which compilers else keep in memory. */
+#define UNROLL _Pragma("GCC unroll 32")
 
 INLINE Vec
 load(const E *p)
@@ -63,19 +65,21 @@ load_unaligned(const void *p)
 INLINE Vec
 fold_lanes(const Vec *v)
 {
-    Vec pairs[4], fours[2];
+    Vec pairs[4], fours[2]; /* one of both operands has its lanes in place, which is cheaper */
+    UNROLL
     for (int k = 0; k < 4; k++) {
         const Vec a = v[2 * k], b = v[2 * k + 1];
-        pairs[k] = SHUFFLE(a, b, 0, 8, 2, 10, 4, 12, 6, 14) +
-                   SHUFFLE(a, b, 1, 9, 3, 11, 5, 13, 7, 15);
+        pairs[k] = SHUFFLE(a, b, 0, 9, 2, 11, 4, 13, 6, 15) +
+                   SHUFFLE(a, b, 1, 8, 3, 10, 5, 12, 7, 14);
     }
+    UNROLL
     for (int k = 0; k < 2; k++) {
         const Vec a = pairs[2 * k], b = pairs[2 * k + 1];
-        fours[k] = SHUFFLE(a, b, 0, 1, 8, 9, 4, 5, 12, 13) +
-                   SHUFFLE(a, b, 2, 3, 10, 11, 6, 7, 14, 15);
+        fours[k] = SHUFFLE(a, b, 0, 1, 10, 11, 4, 5, 14, 15) +
+                   SHUFFLE(a, b, 2, 3, 8, 9, 6, 7, 12, 13);
     }
-    return SHUFFLE(fours[0], fours[1], 0, 1, 2, 3, 8, 9, 10, 11) +
-           SHUFFLE(fours[0], fours[1], 4, 5, 6, 7, 12, 13, 14, 15);
+    return SHUFFLE(fours[0], fours[1], 0, 1, 2, 3, 12, 13, 14, 15) +
+           SHUFFLE(fours[0], fours[1], 4, 5, 6, 7, 8, 9, 10, 11);
 }
 #else
 INLINE Vec
@@ -102,6 +106,7 @@ fold_rows(E *out, Part (*sums)[PARTS])
 {
 #if PART_BYTES == 64
     Vec rows[VL];
+    UNROLL
     for (int k = 0; k < VL; k++) {
         rows[k] = sums[k][0];
     }
