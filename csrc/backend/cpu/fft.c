@@ -23,6 +23,7 @@
 
 enum {
     CHUNK_WORK = 1 << 17, /* points times log2(points) worth handing to another thread */
+    SHARES = 8, /* of a thread: in each, lines follow one another */
     POINTS_MAX_ALONE = 1 << 10 /* of a few lines, which leave lanes idle */
 };
 
@@ -62,7 +63,7 @@ static void
 transform_chunk(void *ctx, int64_t begin, int64_t end, int thread)
 {
     Job *job = ctx;
-    const size_t bytes = (size_t)job->pass.points * (size_t)job->kernel->scratch;
+    const size_t bytes = (size_t)job->pass.room * (size_t)job->kernel->scratch;
     Chunk chunk = {job, mem_new(bytes)};
     (void)thread;
     if (chunk.scratch == NULL) {
@@ -106,12 +107,14 @@ transform_axis(const Call *call, const Axis *a, const Operand *in, const Operand
     iterate_init(&job.it, in->ndim, shape, 2, (const int64_t *[]){out->strides, in->strides},
                  ITERATE_REORDER);
     const int64_t lanes = job.kernel->lanes;
-    const int64_t grain = lanes * (1 + (int64_t)(CHUNK_WORK / (a->work * (double)lanes)));
+    const int64_t least = lanes * (1 + (int64_t)(CHUNK_WORK / (a->work * (double)lanes)));
+    const int64_t share = job.it.size / (SHARES * (int64_t)pool_size()) / lanes * lanes;
+    const int64_t grain = share > least ? share : least;
     const Status status = pool_run(job.it.size, grain, transform_chunk, &job);
     fft_plan_release(plan);
     if (status == STATUS_OK && atomic_load(&job.out_of_memory)) {
         return err_set(ERR_MEMORY, "fft: no memory for a workspace of %jd bytes",
-                       (intmax_t)(a->points * job.kernel->scratch));
+                       (intmax_t)(job.pass.room * job.kernel->scratch));
     }
     return status;
 }
@@ -209,7 +212,9 @@ axis_init(Axis *a, const Call *call, const int64_t *p)
     a->points = fft_points(&a->window, &a->work);
     const int64_t lines = operand_size(&call->out) / a->window.keep;
     const int lanes = cpu_fft_kernel(dtype_real(call->out.dtype))->lanes;
-    return a->points > 0 && (2 * lines >= lanes || a->points <= POINTS_MAX_ALONE);
+    const int64_t points =
+        a->points == FFT_BY_MATRICES ? a->window.count + a->window.keep : a->points;
+    return points > 0 && (2 * lines >= lanes || points <= POINTS_MAX_ALONE);
 }
 
 Status

@@ -4,6 +4,7 @@
  * a large prime factor, is done as a convolution with a chirp (Bluestein 1970), which has
  * about count + keep points whatever n is. Where one of both is much longer than the other, it
  * is cut into blocks: their convolutions have fewer points each, and stay in the first cache.
+ * Where both together are few for n, small matrices do it (fft_narrow.c).
  */
 #include "backend/cpu/fft_plan.h"
 
@@ -29,6 +30,7 @@ struct FftPlan {
     size_t bytes;
     uint8_t factors[FFT_MAX_FACTORS];
     const char *chirp[3];
+    FftNarrow *narrow;
     _Alignas(16) char tables[];
 };
 
@@ -116,8 +118,8 @@ chirp_work(const FftWindow *w, int64_t points)
     return (blocks + 1) * work_of(points) + blocks * (double)points * PRODUCT_WORK;
 }
 
-int64_t
-fft_points(const FftWindow *w, double *work)
+static int64_t
+points_of_passes(const FftWindow *w, double *work)
 {
     uint8_t factors[FFT_MAX_FACTORS];
     const int64_t longer = w->count > w->keep ? w->count : w->keep;
@@ -142,11 +144,24 @@ fft_points(const FftWindow *w, double *work)
     return best;
 }
 
+int64_t
+fft_points(const FftWindow *w, double *work)
+{
+    double by_matrices;
+    const int64_t points = points_of_passes(w, work);
+    if (w->count > 0 && fft_narrow_work(w, &by_matrices) &&
+        (points == 0 || by_matrices < *work)) {
+        *work = by_matrices;
+        return FFT_BY_MATRICES;
+    }
+    return points;
+}
+
 /* ---- tables ---- */
 
-/* exp(2 pi i k / n), 0 <= k < n, from an angle in the first octant. */
-static void
-root(int64_t k, int64_t n, double *c, double *s)
+/* From an angle in the first octant. */
+void
+fft_root(int64_t k, int64_t n, double *c, double *s)
 {
     int64_t x = 8 * k;
     const bool below = x > 4 * n;
@@ -161,23 +176,21 @@ root(int64_t k, int64_t n, double *c, double *s)
     *s = (steep ? a : b) * (below ? -1 : 1);
 }
 
-static char *
-put(char *to, DType real, double re, double im)
+char *
+fft_put(char *to, DType real, double x)
 {
-    const double wide[2] = {re, im};
-    const float narrow[2] = {(float)re, (float)im};
-    const size_t size = real == DT_f64 ? sizeof wide : sizeof narrow;
-    memcpy(to, real == DT_f64 ? (const void *)wide : narrow, size);
+    const float narrow = (float)x;
+    const size_t size = real == DT_f64 ? sizeof x : sizeof narrow;
+    memcpy(to, real == DT_f64 ? (const void *)&x : &narrow, size);
     return to + size;
 }
 
-/* exp(-2 pi i k / n) for any k. */
-static char *
-put_root(char *to, DType real, int64_t k, int64_t n)
+char *
+fft_put_root(char *to, DType real, int64_t k, int64_t n)
 {
     double c, s;
-    root(k < 0 ? k % n + n : k % n, n, &c, &s);
-    return put(to, real, c, -s);
+    fft_root(k < 0 ? k % n + n : k % n, n, &c, &s);
+    return fft_put(fft_put(to, real, c), real, -s);
 }
 
 /* Twiddle factors, after which the chirp's tables begin. */
@@ -190,11 +203,11 @@ put_twiddles(FftPlan *plan)
         const int64_t r = plan->factors[i], length = m;
         m /= r;
         for (int64_t j = 0; r % 2 && j < r; j++) {
-            to = put_root(to, plan->real, -j, r);
+            to = fft_put_root(to, plan->real, -j, r);
         }
         for (int64_t p = 0; p < m; p++) {
             for (int64_t k = 1; k < r; k++) {
-                to = put_root(to, plan->real, p * k, length);
+                to = fft_put_root(to, plan->real, p * k, length);
             }
         }
     }
@@ -227,6 +240,7 @@ static void
 plan_free(FftPlan *plan)
 {
     if (plan != NULL) {
+        fft_narrow_free(plan->narrow);
         mem_free(plan, plan->bytes);
     }
 }
@@ -249,7 +263,7 @@ chirp_spectrum(const FftWindow *w, int64_t points, int64_t in, int64_t out, int6
     const FftKernel *kernel = cpu_fft_kernel(DT_f64);
     const FftWindow whole = {points, 0, points, 0, points};
     const size_t line = (size_t)points * 2 * sizeof(double);
-    const size_t scratch_size = (size_t)points * (size_t)kernel->scratch;
+    const size_t scratch_size = 3 * (size_t)points * (size_t)kernel->scratch;
     FftPlan *plan = plan_new(&whole, points, DT_f64);
     double *chirp = mem_new_zeroed(line);
     void *scratch = mem_new(scratch_size);
@@ -258,7 +272,7 @@ chirp_spectrum(const FftWindow *w, int64_t points, int64_t in, int64_t out, int6
         put_twiddles(plan);
         for (int64_t d = 1 - in; d < out; d++) {
             double *const to = chirp + 2 * (d < 0 ? points + d : d);
-            root((at + d) * (at + d) % (2 * w->n), 2 * w->n, &to[0], &to[1]);
+            fft_root((at + d) * (at + d) % (2 * w->n), 2 * w->n, &to[0], &to[1]);
         }
         FftPass pass = {.n = points, .count = points, .keep = points, .scale = 1 / (double)points,
                         .in_stride = 2 * sizeof(double), .out_stride = 2 * sizeof(double)};
@@ -285,8 +299,8 @@ put_spectrum(const FftPlan *plan, int64_t number, char **to)
     if (spectrum == NULL) {
         return STATUS_ERROR;
     }
-    for (int64_t i = 0; i < plan->points; i++) {
-        *to = put(*to, plan->real, spectrum[2 * i], spectrum[2 * i + 1]);
+    for (int64_t i = 0; i < 2 * plan->points; i++) {
+        *to = fft_put(*to, plan->real, spectrum[i]);
     }
     mem_free(spectrum, (size_t)plan->points * 2 * sizeof(double));
     return STATUS_OK;
@@ -301,7 +315,7 @@ put_chirp(FftPlan *plan, char *to)
     const int64_t turn = 2 * w->n;
     plan->chirp[0] = to;
     for (int64_t j = 0; j < w->count; j++) {
-        to = put_root(to, plan->real, 2 * j * w->out_first % turn + j * j % turn, turn);
+        to = fft_put_root(to, plan->real, 2 * j * w->out_first % turn + j * j % turn, turn);
     }
     plan->chirp[1] = to;
     for (int64_t b = 0; b < count_blocks(w, plan->points); b++) {
@@ -312,14 +326,32 @@ put_chirp(FftPlan *plan, char *to)
     plan->chirp[2] = to;
     for (int64_t k = 0; k < w->keep; k++) {
         const int64_t b = w->out_first + k;
-        to = put_root(to, plan->real, 2 * w->first * b % turn + k * k % turn, turn);
+        to = fft_put_root(to, plan->real, 2 * w->first * b % turn + k * k % turn, turn);
     }
     return STATUS_OK;
 }
 
 static FftPlan *
+plan_by_matrices(const FftWindow *window, DType real)
+{
+    FftPlan *plan = mem_new(sizeof *plan);
+    if (plan != NULL) {
+        *plan = (FftPlan){.window = *window, .real = real, .points = FFT_BY_MATRICES,
+                          .bytes = sizeof *plan, .narrow = fft_narrow_new(window, real)};
+        if (plan->narrow == NULL) {
+            plan_free(plan);
+            plan = NULL;
+        }
+    }
+    return plan;
+}
+
+static FftPlan *
 plan_make(const FftWindow *window, int64_t points, DType real)
 {
+    if (points == FFT_BY_MATRICES) {
+        return plan_by_matrices(window, real);
+    }
     FftPlan *plan = plan_new(window, points, real);
     if (plan == NULL) {
         return NULL;
@@ -404,7 +436,13 @@ fft_plan_release(FftPlan *plan)
 void
 fft_plan_fill(const FftPlan *plan, FftPass *pass)
 {
+    pass->narrow = plan->narrow;
+    if (plan->narrow != NULL) {
+        pass->room = plan->window.count + plan->window.keep + plan->narrow->most_rank;
+        return;
+    }
     pass->points = plan->points;
+    pass->room = 3 * plan->points; /* two for the passes, a sum of spectra */
     pass->nfactors = plan->nfactors;
     pass->factors = plan->factors;
     pass->twiddles = plan->tables;
