@@ -10,8 +10,8 @@
 #include "ops/ops.h"
 
 #define CALL_MAX_INPUTS 34
-#define PROGRAM_MAX_REGISTERS 1024
-#define PROGRAM_MAX_SUMS 256
+#define PROGRAM_MAX_REGISTERS 8192
+#define PROGRAM_MAX_SUMS 1024
 
 typedef struct Operand {
     char *data;             /* first element */

@@ -8,13 +8,15 @@
  */
 #include "graph/plan_builder.h"
 
+#include "base/mem.h"
+
 #include <string.h>
 
 enum {
-    GROUP_NODES = 300,
-    GROUP_INPUTS = 150,
-    GROUP_LOOK_AHEAD = 4000,
-    GROUP_REFUSALS = 300 /* in a row: the group is full */
+    GROUP_NODES = PLAN_PROGRAM_NODES,
+    GROUP_INPUTS = 3000,
+    GROUP_LOOK_AHEAD = 12000,
+    GROUP_REFUSALS = 2000 /* in a row: the group is full */
 };
 
 /* ---- done and ready ---- */
@@ -35,26 +37,42 @@ mark_ready(Builder *b, int32_t at)
     return vec_push(&b->library, at);
 }
 
+static Status
+wait_less(Builder *b, int32_t at)
+{
+    return --b->waits[at] == 0 && !b->done[at] ? mark_ready(b, at) : STATUS_OK;
+}
+
 Status
 builder_done(Builder *b, int32_t at)
 {
+    int32_t count;
+    const int32_t *readers = plan_graph_read_by(b->g, at, &count);
+    Status status = STATUS_OK;
     b->done[at] = true;
-    for (int32_t k = b->first_reader[at]; k < b->first_reader[at + 1]; k++) {
-        const int32_t reader = b->readers[k];
-        if (--b->waits[reader] == 0 && !b->done[reader] && mark_ready(b, reader) != STATUS_OK) {
-            return STATUS_ERROR;
-        }
+    for (int32_t k = 0; k < count && status == STATUS_OK; k++) {
+        status = wait_less(b, readers[k]);
     }
-    return STATUS_OK;
+    for (int32_t i = b->first_waiter[at]; i >= 0 && status == STATUS_OK; i = b->next_waiter[i]) {
+        status = wait_less(b, i);
+    }
+    return status;
 }
 
 /* ---- groups ---- */
 
+/* The nodes of one program, and room to say so to the device. In Builder.member a node of the
+ * group has its number + 1, an input minus that. */
 typedef struct Group {
     int32_t at[GROUP_NODES];
     int32_t sums_at[PROGRAM_MAX_SUMS];
     int32_t inputs[GROUP_INPUTS]; /* graph places */
     int count, nin, nsum;
+    int inside[GROUP_NODES];      /* how often the group itself reads each of its members */
+    int32_t in[GROUP_INPUTS], out[GROUP_NODES + PROGRAM_MAX_SUMS]; /* values */
+    uint16_t registers[GROUP_NODES], summed[PROGRAM_MAX_SUMS];
+    Operand operands[GROUP_INPUTS + GROUP_NODES + PROGRAM_MAX_SUMS];
+    Instruction code[GROUP_NODES];
 } Group;
 
 /* Such a node stays by itself, so that an error is its own. */
@@ -80,27 +98,23 @@ is_member_sum(const Builder *b, int32_t at)
     }
     const int32_t input = plan_graph_input(b->g, at, 0);
     const Node *x = b->g->nodes[input];
-    return b->member[input] != 0 && x->dtype == node->dtype && node->params[1] == x->ndim &&
+    return b->member[input] > 0 && x->dtype == node->dtype && node->params[1] == x->ndim &&
            x->size > 0;
 }
 
-static int
-input_number(const Group *group, int32_t place)
+static void
+forget_inputs(Builder *b, Group *group, int from)
 {
-    for (int i = 0; i < group->nin; i++) {
-        if (group->inputs[i] == place) {
-            return i;
-        }
+    while (group->nin > from) {
+        b->member[group->inputs[--group->nin]] = 0;
     }
-    return -1;
 }
 
 /* Take the node in when all that it reads is there or inside. */
 static bool
 group_take(Builder *b, Group *group, int32_t at)
 {
-    int32_t fresh[3];
-    int nfresh = 0;
+    const int before = group->nin;
     if (b->g->wait[at] >= 0 && !b->done[b->g->wait[at]] && !b->hasty) {
         return false;
     }
@@ -109,22 +123,12 @@ group_take(Builder *b, Group *group, int32_t at)
         if (b->member[input] != 0) {
             continue;
         }
-        if (!b->done[input]) {
+        if (!b->done[input] || group->nin == GROUP_INPUTS) {
+            forget_inputs(b, group, before);
             return false;
         }
-        bool known = input_number(group, input) >= 0;
-        for (int i = 0; i < nfresh; i++) {
-            known = known || fresh[i] == input;
-        }
-        if (!known) {
-            fresh[nfresh++] = input;
-        }
-    }
-    if (group->nin + nfresh > GROUP_INPUTS) {
-        return false;
-    }
-    for (int i = 0; i < nfresh; i++) {
-        group->inputs[group->nin++] = fresh[i];
+        group->inputs[group->nin++] = input;
+        b->member[input] = -group->nin;
     }
     group->at[group->count++] = at;
     b->member[at] = group->count;
@@ -172,21 +176,20 @@ instruction(const Builder *b, const Group *group, int k)
     for (int i = 0; i < node->nin; i++) {
         const int32_t input = plan_graph_input(b->g, at, i);
         const int member = b->member[input];
-        code.in[i] = (uint16_t)(member != 0 ? group->nin + member - 1
-                                            : input_number(group, input));
+        code.in[i] = (uint16_t)(member > 0 ? group->nin + member - 1 : -member - 1);
     }
     return code;
 }
 
-/* How often the group itself reads each of its members. */
 static void
-count_inside(const Builder *b, const Group *group, int *inside)
+count_inside(const Builder *b, Group *group)
 {
+    int *const inside = group->inside;
     memset(inside, 0, (size_t)group->count * sizeof(int));
     for (int k = 0; k < group->count; k++) {
         for (int32_t i = 0; i < plan_graph_nin(b->g, group->at[k]); i++) {
             const int member = b->member[plan_graph_input(b->g, group->at[k], i)];
-            if (member != 0) {
+            if (member > 0) {
                 inside[member - 1]++;
             }
         }
@@ -197,30 +200,29 @@ count_inside(const Builder *b, const Group *group, int *inside)
 }
 
 static Status
-group_outputs(Builder *b, const Group *group, int32_t *out, uint16_t *registers, int *nout)
+group_outputs(Builder *b, Group *group, int *nout)
 {
-    int inside[GROUP_NODES];
-    count_inside(b, group, inside);
+    count_inside(b, group);
     *nout = 0;
     for (int k = 0; k < group->count; k++) {
         const int32_t at = group->at[k];
-        if (b->g->readers[at] == inside[k]) {
+        if (b->g->readers[at] == group->inside[k]) {
             continue;
         }
         const int32_t value = builder_new_value(b, at);
         if (value < 0) {
             return STATUS_ERROR;
         }
-        b->memory_readers.data[b->values.data[value].memory] -= inside[k];
-        registers[*nout] = (uint16_t)(group->nin + k);
-        out[(*nout)++] = value;
+        b->memory_readers.data[b->values.data[value].memory] -= group->inside[k];
+        group->registers[*nout] = (uint16_t)(group->nin + k);
+        group->out[(*nout)++] = value;
     }
     for (int s = 0; s < group->nsum; s++) {
         const int32_t value = builder_new_value(b, group->sums_at[s]);
         if (value < 0) {
             return STATUS_ERROR;
         }
-        out[*nout + s] = value;
+        group->out[*nout + s] = value;
     }
     return STATUS_OK;
 }
@@ -253,13 +255,10 @@ keep_listing(Plan *plan, PlanStep *step, const Program *program)
 }
 
 static Status
-prepare_program(Builder *b, PlanStep *step, const Group *group, const uint16_t *registers,
-                int nout)
+prepare_program(Builder *b, PlanStep *step, Group *group, int nout)
 {
     const Node *leader = b->g->nodes[group->at[0]];
-    Operand operands[GROUP_INPUTS + GROUP_NODES + PROGRAM_MAX_SUMS];
-    Instruction code[GROUP_NODES];
-    uint16_t summed[PROGRAM_MAX_SUMS];
+    Operand *const operands = group->operands;
     for (int i = 0; i < group->nin; i++) {
         operands[i] = operand_of(b, step->in[i]);
     }
@@ -267,11 +266,11 @@ prepare_program(Builder *b, PlanStep *step, const Group *group, const uint16_t *
         operands[group->nin + i] = operand_of(b, step->out[i]);
     }
     for (int k = 0; k < group->count; k++) {
-        code[k] = instruction(b, group, k);
+        group->code[k] = instruction(b, group, k);
     }
     for (int s = 0; s < group->nsum; s++) {
         const int32_t at = plan_graph_input(b->g, group->sums_at[s], 0);
-        summed[s] = (uint16_t)(group->nin + b->member[at] - 1);
+        group->summed[s] = (uint16_t)(group->nin + b->member[at] - 1);
     }
     const Program program = {.ndim = leader->ndim,
                              .shape = leader->shape,
@@ -279,12 +278,12 @@ prepare_program(Builder *b, PlanStep *step, const Group *group, const uint16_t *
                              .ninstructions = group->count,
                              .nout = nout,
                              .in = operands,
-                             .instructions = code,
+                             .instructions = group->code,
                              .out = operands + group->nin,
-                             .out_registers = registers,
+                             .out_registers = group->registers,
                              .nsum = group->nsum,
                              .sums = operands + group->nin + nout,
-                             .sum_registers = summed};
+                             .sum_registers = group->summed};
     step->nplain = nout;
     if (keep_listing(b->plan, step, &program) != STATUS_OK) {
         return STATUS_ERROR;
@@ -294,8 +293,9 @@ prepare_program(Builder *b, PlanStep *step, const Group *group, const uint16_t *
 }
 
 static Status
-group_finish(Builder *b, const Group *group)
+group_finish(Builder *b, Group *group)
 {
+    forget_inputs(b, group, 0);
     for (int k = 0; k < group->count; k++) {
         b->member[group->at[k]] = 0;
     }
@@ -319,7 +319,7 @@ group_reads(Builder *b, const Group *group)
     for (int k = 0; k < group->count; k++) {
         for (int32_t i = 0; i < plan_graph_nin(b->g, group->at[k]); i++) {
             const int32_t input = plan_graph_input(b->g, group->at[k], i);
-            if (b->member[input] == 0) {
+            if (b->member[input] < 0) {
                 builder_read(b, input);
             }
         }
@@ -329,27 +329,26 @@ group_reads(Builder *b, const Group *group)
 static Status
 schedule_group(Builder *b, int32_t leader)
 {
-    Group group;
-    int32_t in[GROUP_INPUTS], out[GROUP_NODES + PROGRAM_MAX_SUMS];
-    uint16_t registers[GROUP_NODES];
+    Group *const group = b->group;
     int nout = 0;
     PlanStep step = {.kind = STEP_PROGRAM};
-    group_collect(b, &group, leader);
-    for (int i = 0; i < group.nin; i++) {
-        in[i] = b->value_of[group.inputs[i]];
+    group_collect(b, group, leader);
+    for (int i = 0; i < group->nin; i++) {
+        group->in[i] = b->value_of[group->inputs[i]];
     }
     builder_open(b);
-    if (group_outputs(b, &group, out, registers, &nout) != STATUS_OK ||
-        builder_lists(b, &step, in, group.nin, out, nout + group.nsum) != STATUS_OK ||
-        prepare_program(b, &step, &group, registers, nout) != STATUS_OK) {
+    if (group_outputs(b, group, &nout) != STATUS_OK ||
+        builder_lists(b, &step, group->in, group->nin, group->out, nout + group->nsum) !=
+            STATUS_OK ||
+        prepare_program(b, &step, group, nout) != STATUS_OK) {
         return STATUS_ERROR;
     }
-    group_reads(b, &group);
+    group_reads(b, group);
     if (builder_close(b, &step) != STATUS_OK) {
         device_cpu()->release(device_cpu(), step.prepared);
         return STATUS_ERROR;
     }
-    return group_finish(b, &group);
+    return group_finish(b, group);
 }
 
 /* ---- the order ---- */
@@ -415,8 +414,8 @@ stop_waiting(Builder *b, bool *any)
     return STATUS_OK;
 }
 
-Status
-builder_schedule(Builder *b)
+static Status
+schedule_all(Builder *b)
 {
     for (int32_t i = 0; i < b->g->count; i++) {
         if (b->g->leaf[i] &&
@@ -446,4 +445,13 @@ builder_schedule(Builder *b)
             return STATUS_ERROR;
         }
     }
+}
+
+Status
+builder_schedule(Builder *b)
+{
+    b->group = mem_new(sizeof *b->group);
+    const Status status = b->group == NULL ? STATUS_ERROR : schedule_all(b);
+    mem_free(b->group, sizeof *b->group);
+    return status;
 }

@@ -354,48 +354,30 @@ static Status
 builder_init(Builder *b, const PlanKey *key)
 {
     const size_t count = (size_t)b->g->count, bytes = count * sizeof(int32_t);
-    b->edges = (size_t)b->g->first[count];
-    for (size_t i = 0; i < count; i++) {
-        b->edges += b->g->wait[i] >= 0;
-    }
     b->value_of = mem_new(bytes + 1);
     b->waits = mem_new(bytes + 1);
     b->member = mem_new(bytes + 1);
     b->stage_of = mem_new(bytes + 1);
-    b->first_reader = mem_new(bytes + sizeof(int32_t));
-    b->readers = mem_new(b->edges * sizeof(int32_t) + 1);
+    b->first_waiter = mem_new(bytes + 1);
+    b->next_waiter = mem_new(bytes + 1);
     b->done = mem_new(count + 1);
     if (b->value_of == NULL || b->waits == NULL || b->member == NULL || b->stage_of == NULL ||
-        b->first_reader == NULL || b->readers == NULL || b->done == NULL) {
+        b->first_waiter == NULL || b->next_waiter == NULL || b->done == NULL) {
         return STATUS_ERROR;
     }
     memset(b->value_of, 0xff, bytes);
     memset(b->stage_of, 0xff, bytes);
+    memset(b->first_waiter, 0xff, bytes);
     memset(b->member, 0, bytes);
     memset(b->done, 0, count * sizeof(bool));
-    memset(b->first_reader, 0, bytes + sizeof(int32_t));
-    for (int32_t i = 0; i < b->g->count; i++) {
-        b->waits[i] = plan_graph_nin(b->g, i) + (b->g->wait[i] >= 0);
-        for (int32_t k = 0; k < plan_graph_nin(b->g, i); k++) {
-            b->first_reader[plan_graph_input(b->g, i, k) + 1]++;
-        }
-        if (b->g->wait[i] >= 0) {
-            b->first_reader[b->g->wait[i] + 1]++;
+    for (int32_t i = b->g->count - 1; i >= 0; i--) {
+        const int32_t wait = b->g->wait[i];
+        b->waits[i] = plan_graph_nin(b->g, i) + (wait >= 0);
+        if (wait >= 0) {
+            b->next_waiter[i] = b->first_waiter[wait];
+            b->first_waiter[wait] = i;
         }
     }
-    for (int32_t i = 0; i < b->g->count; i++) {
-        b->first_reader[i + 1] += b->first_reader[i];
-    }
-    for (int32_t i = b->g->count - 1; i >= 0; i--) { /* fills each list from its end */
-        if (b->g->wait[i] >= 0) {
-            b->readers[--b->first_reader[b->g->wait[i] + 1]] = i;
-        }
-        for (int32_t k = plan_graph_nin(b->g, i) - 1; k >= 0; k--) {
-            b->readers[--b->first_reader[plan_graph_input(b->g, i, k) + 1]] = i;
-        }
-    }
-    memmove(b->first_reader, b->first_reader + 1, bytes);
-    b->first_reader[count] = (int32_t)b->edges;
     for (int64_t i = 0; i < key->order.size; i++) {
         if (hash_set(&b->key_places, (uint64_t)(uintptr_t)key->order.data[i], (uint64_t)i) !=
             STATUS_OK) {
@@ -502,8 +484,8 @@ builder_fini(Builder *b)
     mem_free(b->waits, bytes + 1);
     mem_free(b->member, bytes + 1);
     mem_free(b->stage_of, bytes + 1);
-    mem_free(b->first_reader, bytes + sizeof(int32_t));
-    mem_free(b->readers, b->edges * sizeof(int32_t) + 1);
+    mem_free(b->first_waiter, bytes + 1);
+    mem_free(b->next_waiter, bytes + 1);
     mem_free(b->done, count + 1);
     hash_fini(&b->key_places);
     vec_fini(&b->values);
@@ -532,6 +514,9 @@ plan_build(const PlanKey *key, Node *const *targets, int64_t count, Node *const 
     g.careful = careful;
     if (status == STATUS_OK) {
         status = plan_graph_again(&g, stages_least_size());
+    }
+    if (status == STATUS_OK) {
+        status = plan_graph_link(&g);
     }
     if (status == STATUS_OK) {
         status = builder_init(&b, key);

@@ -13,13 +13,13 @@ typedef struct Builder {
     HashMap key_places;    /* leaf -> its place in the key's order */
     int32_t *value_of;     /* of each node: -1 until it has one */
     int32_t *waits;        /* inputs, and what it is to wait for, that are not done */
-    int32_t *first_reader; /* node i is waited for by readers[first_reader[i]] ... */
-    int32_t *readers;
-    size_t edges;          /* of them */
+    int32_t *first_waiter; /* of those that a node makes wait without being their input, or -1 */
+    int32_t *next_waiter;
     int32_t *stage_of;     /* -1: in none */
     Stage **stages;        /* NULL: dissolved, or a step already */
     int32_t nstages;
-    int32_t *member;       /* number in the group that is being formed, + 1 */
+    struct Group *group;   /* that is being formed (plan_build.c) */
+    int32_t *member;       /* what each node is to it; 0: nothing */
     bool *done;
     bool hasty;            /* waits that are no inputs are over: they went in a circle */
     VEC(PlanValue) values;

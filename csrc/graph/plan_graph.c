@@ -138,6 +138,30 @@ plan_graph_init(PlanGraph *g, Node *const *targets, int64_t count, Node *const *
     return status;
 }
 
+Status
+plan_graph_link(PlanGraph *g)
+{
+    const size_t count = (size_t)g->count;
+    g->first_reader = mem_new_zeroed((count + 2) * sizeof(int32_t));
+    g->read_by = mem_new((size_t)g->ninputs * sizeof(int32_t) + 1);
+    if (g->first_reader == NULL || g->read_by == NULL) {
+        return STATUS_ERROR;
+    }
+    int32_t *next = g->first_reader + 1; /* moves from where a node's readers begin to their end */
+    for (int32_t e = 0; e < g->first[count]; e++) {
+        next[g->inputs[e] + 1]++;
+    }
+    for (int32_t i = 0; i < g->count; i++) {
+        next[i + 1] += next[i];
+    }
+    for (int32_t i = 0; i < g->count; i++) {
+        for (int32_t e = g->first[i]; e < g->first[i + 1]; e++) {
+            g->read_by[next[g->inputs[e]]++] = i;
+        }
+    }
+    return STATUS_OK;
+}
+
 void
 plan_graph_fini(PlanGraph *g)
 {
@@ -149,6 +173,8 @@ plan_graph_fini(PlanGraph *g)
     mem_free(g->first, (count + 1) * sizeof(int32_t));
     mem_free(g->inputs, (size_t)g->ninputs * sizeof(int32_t) + 1);
     mem_free(g->readers, count * sizeof(int32_t) + 1);
+    mem_free(g->first_reader, (count + 2) * sizeof(int32_t));
+    mem_free(g->read_by, (size_t)g->ninputs * sizeof(int32_t) + 1);
     mem_free(g->wait, count * sizeof(int32_t) + 1);
     mem_free(g->leaf, count * sizeof(bool) + 1);
     mem_free(g->result, count * sizeof(bool) + 1);

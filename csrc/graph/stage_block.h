@@ -8,14 +8,15 @@
 enum {
     BLOCK_VALUES = 150,
     BLOCK_INPUTS = 100,
-    BLOCK_OUTPUTS = 100
+    BLOCK_OUTPUTS = 100,
+    BLOCK_SUMS = 100
 };
 
 typedef struct StageBlock {
     StageSpace space;
-    TileRef in[BLOCK_INPUTS], out[BLOCK_OUTPUTS], sums[PROGRAM_MAX_SUMS];
+    TileRef in[BLOCK_INPUTS], out[BLOCK_OUTPUTS], sums[BLOCK_SUMS];
     Instruction code[BLOCK_VALUES];
-    uint16_t out_registers[BLOCK_OUTPUTS], sum_registers[PROGRAM_MAX_SUMS];
+    uint16_t out_registers[BLOCK_OUTPUTS], sum_registers[BLOCK_SUMS];
     int32_t made[BLOCK_VALUES]; /* places whose registers are in StageBuild.reg */
     int nin, nout, nsums, ncode, nmade;
 } StageBlock;

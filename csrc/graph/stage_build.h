@@ -94,6 +94,7 @@ typedef struct StageBuild {
     StageSpace *space;   /* by place of a member that blocks compute */
     uint8_t *done;       /* by place; STAGE_DROPPED: never computed */
     uint8_t *again;      /* by place: computed where it is read, never buffered */
+    uint8_t *multiplied; /* by place: a product reads it, so that it is in a buffer */
     int32_t *pushed;     /* by place of a sum: the map that it is pushed through, or -1 */
     VEC(int32_t) loaded; /* by view: its buffer, or -1 */
     VEC(bool) buffered;  /* by view: some step needs it in a buffer */

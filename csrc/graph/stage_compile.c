@@ -98,13 +98,14 @@ stage_is_output(const StageBuild *b, int32_t at)
     if (g->result[at]) {
         return true;
     }
-    int32_t inside = 0;
-    for (int32_t i = at + 1; i < g->count; i++) {
-        for (int k = 0; k < plan_graph_nin(g, i) && b->stage_of[i] == b->number; k++) {
-            inside += plan_graph_input(g, i, k) == at;
+    int32_t count;
+    const int32_t *readers = plan_graph_read_by(g, at, &count);
+    for (int32_t k = 0; k < count; k++) {
+        if (b->stage_of[readers[k]] != b->number) {
+            return true;
         }
     }
-    return inside < g->readers[at];
+    return false;
 }
 
 static Status
@@ -343,7 +344,7 @@ stage_compile(const PlanGraph *g, const int32_t *stage_of, int32_t number)
     StageBuild b = {.g = g, .stage_of = stage_of, .number = number};
     b.stage = mem_new_zeroed(sizeof *b.stage);
     b.buffer = mem_new(3 * n * sizeof(int32_t));
-    b.done = mem_new_zeroed(2 * n);
+    b.done = mem_new_zeroed(3 * n);
     b.space = mem_new_zeroed(n * sizeof *b.space);
     Status status = STATUS_ERROR;
     if (b.stage != NULL && b.buffer != NULL && b.done != NULL && b.space != NULL &&
@@ -351,6 +352,7 @@ stage_compile(const PlanGraph *g, const int32_t *stage_of, int32_t number)
         b.reg = b.buffer + n;
         b.pushed = b.reg + n;
         b.again = b.done + n;
+        b.multiplied = b.again + n;
         memset(b.buffer, -1, 3 * n * sizeof(int32_t));
         status = build(&b);
         stage_roles_fini(&b.roles);
@@ -358,7 +360,7 @@ stage_compile(const PlanGraph *g, const int32_t *stage_of, int32_t number)
     vec_fini(&b.loaded);
     vec_fini(&b.buffered);
     mem_free(b.buffer, 3 * n * sizeof(int32_t));
-    mem_free(b.done, 2 * n);
+    mem_free(b.done, 3 * n);
     mem_free(b.space, n * sizeof *b.space);
     if (status != STATUS_OK) {
         stage_free(b.stage);

@@ -14,7 +14,7 @@ enum {
     LEAST_ROWS = 32,
     CLASSES = 8,        /* tried, the largest ones */
     LEVELS = 16,
-    NODES = 20000       /* of a graph that is looked at */
+    NODES = 60000       /* of a graph that is looked at */
 };
 
 /* Elements of the largest value, from which a stage pays: smaller ones stay in the cache anyway,
@@ -39,6 +39,7 @@ stages_set_least_size(int64_t size)
 typedef struct Level {
     int64_t saved;      /* bytes of values, less twice those stored */
     int64_t largest;    /* elements */
+    int64_t nodes;      /* elementwise */
     bool worth;         /* has a member that programs do not run */
     bool impossible;
 } Level;
@@ -135,6 +136,8 @@ note_member(Search *s, int32_t at)
         level->largest = input->size > level->largest ? input->size : level->largest;
         level->saved += role == ROLE_OUTER || role == ROLE_MAP ? node_bytes(input) : 0;
     }
+    level->nodes += role == ROLE_ELEMENTWISE;
+    level->worth = level->worth || level->nodes > PLAN_PROGRAM_NODES;
     if (stage_role_is_row_wise(role)) {
         level->saved += role == ROLE_ALIAS ? 0 : node_bytes(node);
         level->saved -= g->readers[at] > s->inside[at] ? 2 * node_bytes(node) : 0;

@@ -5,7 +5,7 @@
 #include <string.h>
 
 enum {
-    LASTING_ELEMENTS = 64,   /* sums over rows up to this size are kept by lane */
+    LASTING_ELEMENTS = 64,   /* sums over rows and inner axes up to this size are kept by lane */
     VALUES = 1 << 14         /* registers of values while inputs are still being found */
 };
 
@@ -261,7 +261,7 @@ add_line_sum(StageBuild *b, StageBlock *block, int32_t at, int value)
         const int sum = old < 0 ? -1 : add_instruction(block, OP_add, dtype, dtype, 2, in);
         return sum < 0 ? STATUS_ERROR : add_output(block, sum, &ref);
     }
-    if (block->nsums == PROGRAM_MAX_SUMS) {
+    if (block->nsums == BLOCK_SUMS) {
         return too_large();
     }
     const bool lasts = b->roles.role[at] == ROLE_ROW_SUM;
@@ -292,8 +292,8 @@ add_reduction(StageBuild *b, StageBlock *block, int32_t at)
                    ? STATUS_ERROR
                    : reduce_into(b, block, at, value, buffer);
     }
-    if (node->op != OP_sum || node->size <= LASTING_ELEMENTS ||
-        block->nsums == PROGRAM_MAX_SUMS) {
+    const bool lasts = node->size <= LASTING_ELEMENTS && block->space.ndim > 0;
+    if (node->op != OP_sum || lasts || block->nsums == BLOCK_SUMS) {
         const int buffer = stage_add_buffer(b, (DType)node->dtype, node->size, true);
         return buffer < 0 || stage_add_sum(b, at, buffer) < 0
                    ? STATUS_ERROR
@@ -327,7 +327,10 @@ read_elsewhere(const StageBuild *b, int32_t at)
     if (stage_is_line(b, &b->space[at])) {
         return stage_is_kept(b, at);
     }
-    for (int32_t i = at + 1; i < g->count; i++) {
+    int32_t count;
+    const int32_t *readers = plan_graph_read_by(g, at, &count);
+    for (int32_t r = 0; r < count; r++) {
+        const int32_t i = readers[r];
         for (int k = 0; k < plan_graph_nin(g, i); k++) {
             if (plan_graph_input(g, i, k) != at) {
                 continue;

@@ -314,25 +314,6 @@ stage_add_pushed(StageBuild *b, int32_t at)
 
 /* ---- sums over rows of what lies in buffers ---- */
 
-/* Does some member that is no block read the value? */
-static bool
-has_buffer(const StageBuild *b, int32_t root)
-{
-    for (int32_t i = root + 1; i < b->g->count; i++) {
-        const int role = b->roles.role[i];
-        for (int k = 0; (role == ROLE_MAP || role == ROLE_OUTER) && stage_is_member(b, i) &&
-                        k < plan_graph_nin(b->g, i);
-             k++) {
-            StageMap map;
-            stage_resolve(&b->roles, plan_graph_input(b->g, i, k), &map);
-            if (map.root == root) {
-                return true;
-            }
-        }
-    }
-    return false;
-}
-
 bool
 stage_sums_buffer(const StageBuild *b, int32_t at)
 {
@@ -343,7 +324,7 @@ stage_sums_buffer(const StageBuild *b, int32_t at)
         return false;
     }
     stage_space_operand(b, at, 0, &operand);
-    return operand.reading == READ_LANES && has_buffer(b, operand.root);
+    return operand.reading == READ_LANES && b->multiplied[operand.root];
 }
 
 Status
@@ -368,7 +349,8 @@ stage_add_row_sum(StageBuild *b, int32_t at)
     return step.to < 0 ? STATUS_ERROR : stage_add_step(b, &step);
 }
 
-/* Views that some step needs in a buffer are not read where they lie by others. */
+/* Views that some step needs in a buffer are not read where they lie by others; values that are
+ * multiplied are in one, too. */
 Status
 stage_find_buffered(StageBuild *b)
 {
@@ -383,6 +365,7 @@ stage_find_buffered(StageBuild *b)
         for (int k = 0; k < 2; k++) {
             StageOperand operand;
             stage_operand(b, i, k, p.naxes[k], p.axes[k], &operand);
+            b->multiplied[operand.root] = true;
             if (operand.reading == READ_ROWS && k != row) {
                 const int view = operand_view(b, i, &p, k);
                 if (view < 0) {

@@ -26,10 +26,11 @@ typedef struct Cell {
 typedef struct Home {
     int32_t slot;  /* in the scratch, or NOWHERE: where a pointer says */
     int32_t cell;  /* of uniform ones, or NOWHERE */
-    int16_t section; /* that computes it, or NOWHERE */
+    int16_t section, last; /* that computes it, that reads it last; or NOWHERE */
     bool direct;   /* an output's memory */
     bool outside;  /* something besides its section's code reads it */
     bool summed;   /* by the code of its section */
+    bool freed;    /* its slot is another's now */
 } Home;
 
 struct Native {

@@ -9,8 +9,11 @@
 enum {
     MOST_NODES = 4000, /* of a segment: its code should fit into the instruction cache */
     LONG_NODES = 64,   /* from here on iterations hardly overlap */
-    MANY_LANES = 256   /* for which loads and stores between segments are cheap */
+    MANY_LANES = 256,  /* for which loads and stores between segments are cheap */
+    AFTER_ALL = INT16_MAX /* later than any section */
 };
+
+typedef VEC(int32_t) PlaceList;
 
 typedef struct Planner {
     const Compiler *c;
@@ -102,7 +105,8 @@ new_homes(Planner *p)
     }
     native->homes.size = count;
     for (int r = 0; r < count; r++) {
-        native->homes.data[r] = (Home){.slot = NOWHERE, .cell = NOWHERE, .section = NOWHERE};
+        native->homes.data[r] = (Home){
+            .slot = NOWHERE, .cell = NOWHERE, .section = NOWHERE, .last = NOWHERE};
     }
     for (int64_t t = 0; t < native->sections.size; t++) {
         const Section *section = &native->sections.data[t];
@@ -136,6 +140,7 @@ plan_outputs(Planner *p)
             continue;
         }
         home->outside = true;
+        home->last = AFTER_ALL;
         if (vec_push(&native->copies, (Copy){reg, (uint16_t)o, size, uniform}) != STATUS_OK) {
             return false;
         }
@@ -160,6 +165,7 @@ plan_sums(Planner *p)
             continue;
         }
         home->outside = true;
+        home->last = AFTER_ALL;
         if (vec_push(&p->native->sums, (uint16_t)s) != STATUS_OK) {
             return false;
         }
@@ -167,9 +173,9 @@ plan_sums(Planner *p)
     return true;
 }
 
-/* Slots for values that leave their segments; their numbers, for now. */
+/* The last section that reads each register, if nothing reads it after all of them. */
 static void
-plan_slots(Planner *p, int *nslots)
+find_last_reads(Planner *p)
 {
     Native *native = p->native;
     for (int64_t t = 0; t < native->sections.size; t++) {
@@ -179,16 +185,48 @@ plan_slots(Planner *p, int *nslots)
             for (int i = 0; i < in->nin; i++) {
                 Home *home = &native->homes.data[in->in[i]];
                 home->outside = home->outside || home->section != t;
+                home->last = home->last < t ? (int16_t)t : home->last;
             }
         }
     }
-    for (int64_t r = 0; r < native->homes.size; r++) {
-        Home *home = &native->homes.data[r];
-        if (home->section != NOWHERE && !home->direct &&
-            (home->outside || !native->sections.data[home->section].emitted)) {
-            home->slot = (*nslots)++;
+}
+
+static void
+free_slot(PlaceList *free_slots, Home *home, int64_t section)
+{
+    if (home->slot != NOWHERE && home->last <= section && !home->freed) {
+        home->freed = true;
+        (void)vec_push(free_slots, home->slot); /* else nobody has it after */
+    }
+}
+
+/* Slots for values that leave their segments; their numbers, for now. A slot is free for others
+ * when the section is over that reads it last. */
+static void
+plan_slots(Planner *p, int *nslots)
+{
+    Native *native = p->native;
+    PlaceList free_slots = {0};
+    find_last_reads(p);
+    for (int64_t t = 0; t < native->sections.size; t++) {
+        const Section *section = &native->sections.data[t];
+        const int end = section->first + section->count;
+        for (int k = section->first; k < end; k++) {
+            Home *home =
+                &native->homes.data[p->c->spec->instructions[native->order.data[k]].out];
+            if (!home->direct && (home->outside || !section->emitted)) {
+                home->slot = free_slots.size > 0 ? vec_pop(&free_slots) : (*nslots)++;
+            }
+        }
+        for (int k = section->first; k < end; k++) {
+            const Instruction *in = &p->c->spec->instructions[native->order.data[k]];
+            for (int i = 0; i < in->nin; i++) {
+                free_slot(&free_slots, &native->homes.data[in->in[i]], t);
+            }
+            free_slot(&free_slots, &native->homes.data[in->out], t);
         }
     }
+    vec_fini(&free_slots);
 }
 
 static bool

@@ -21,6 +21,7 @@ typedef struct TilePlan {
     int64_t packed;    /* TILE_MAP, TILE_ROW_MAP: where in[1] lies once packed, in bytes */
     int64_t spans;     /* TILE_MAP: where the spans of its rows lie, and after them one whose end
                         * is not 0 if they are of use */
+    int64_t carried;   /* sums of a block without axes: where they lie from tile to tile, or -1 */
     int64_t rows;      /* TILE_ROW_MAP, TILE_ROW_OUTER: where rows are copied to, in bytes */
     bool first, last;  /* of the steps that read those rows */
     bool inside;       /* TILE_MAP: the block that reads it computes it */
@@ -39,6 +40,7 @@ struct TileCode {
     int64_t tile_bytes;    /* buffers */
     int64_t scratch_bytes; /* of blocks */
     int64_t row_bytes;     /* of rows that are copied */
+    int64_t carried_bytes; /* of sums that go on from tile to tile */
     int64_t packed_bytes;
     int64_t *sum_places;   /* in the memory of all chunks' results, chunk after chunk */
     int64_t sum_bytes;
@@ -94,7 +96,7 @@ typedef struct Tile {
     int64_t row, n;         /* first row, rows */
     int64_t chunk;
     int thread;
-    char *buffers, *scratch, *rows;
+    char *buffers, *scratch, *rows, *carried;
     void **pointers;
 } Tile;
 
@@ -125,7 +127,6 @@ tile_part(const Tile *t, int sum)
            t->chunk * s->count * dtype_size(s->dtype);
 }
 
-
 /* Did the user, or another thread, stop the sweep? */
 bool tile_is_stopped(const Tile *t);
 bool tile_next_index(int ndim, const int64_t *shape, int64_t *index);
@@ -134,6 +135,9 @@ void tile_load(const Tile *t, const TileStep *step);
 void tile_store(const Tile *t, const TileStep *step);
 void tile_fill(const Tile *t, int buffer, OpCode op);
 bool tile_block(const Tile *t, const TileStep *step, const TilePlan *plan);
+/* Add what a block has summed up in `sums` to the chunk's sums at an index of its space. */
+void tile_fold_sums(const Tile *t, const TileStep *step, const TilePlan *plan, void *sums,
+                    const int64_t *index);
 /* Compile the blocks of a line; the scratch and the pointers that they need. */
 Status tile_prepare_line(const TileProgram *p, const TileStep *step, TilePlan *plan,
                          int64_t *scratch_bytes, int *npointers);

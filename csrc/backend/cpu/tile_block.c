@@ -79,26 +79,31 @@ walker_compute(Walker *w, int64_t index)
     }
 }
 
-/* The index's sums over the rows of the tile. */
-static bool
-walker_run_sums(const Walker *w, const int64_t *index)
+void
+tile_fold_sums(const Tile *t, const TileStep *step, const TilePlan *plan, void *sums,
+               const int64_t *index)
 {
-    const TileStep *step = w->step;
-    const Tile *t = w->t;
-    block_sums_start(w->plan->block, w->frame.sums);
-    if (!walker_run(w, t->n)) {
-        return false;
-    }
     for (int s = 0; s < step->nsums; s++) {
         _Alignas(16) char sum[BLOCK_ELEMENT_BYTES];
         const TileRef *ref = &step->block_sums[s];
         const DType dtype = t->program->sums[ref->at].dtype;
-        block_sum_fold(w->plan->block, w->frame.sums, s, sum);
+        block_sum_fold(plan->block, sums, s, sum);
         cpu_reduce_kernels(REDUCE_SUM, dtype)
             ->join(tile_part(t, ref->at) +
                        tile_offset(ref->strides, index, step->ndim) * dtype_size(dtype),
                    sum, 1);
     }
+}
+
+/* The index's sums over the rows of the tile. */
+static bool
+walker_run_sums(const Walker *w, const int64_t *index)
+{
+    block_sums_start(w->plan->block, w->frame.sums);
+    if (!walker_run(w, w->t->n)) {
+        return false;
+    }
+    tile_fold_sums(w->t, w->step, w->plan, w->frame.sums, index);
     return true;
 }
 
@@ -109,7 +114,7 @@ walker_line(Walker *w, int64_t *index)
     const TileStep *step = w->step;
     const int last = step->ndim - 1, count = step->nin + step->nout;
     if (last < 0) {
-        return step->nsums > 0 ? walker_run_sums(w, index) : walker_run(w, w->t->n);
+        return walker_run(w, w->t->n);
     }
     int64_t moves[512];
     int moving[512], nmoving = 0;
@@ -166,7 +171,7 @@ tile_block(const Tile *t, const TileStep *step, const TilePlan *plan)
     w.pointers = t->pointers + plan->refs;
     w.frame = (BlockFrame){.in = (const void *const *)w.pointers,
                            .out = (void *const *)(w.pointers + step->nin),
-                           .sums = t->scratch,
+                           .sums = plan->carried >= 0 ? t->carried + plan->carried : t->scratch,
                            .scratch = t->scratch + step->nsums * (int64_t)BLOCK_SUM_BYTES};
     int64_t index[TILE_NDIM] = {0};
     if (plan->map_rows > 0) {
@@ -181,11 +186,11 @@ tile_block(const Tile *t, const TileStep *step, const TilePlan *plan)
     if (plan->indices > 1 && t->n == t->code->rows) {
         return walker_together(&w);
     }
-    do {
-        walker_move(&w, index, step->ndim);
-        if (!walker_line(&w, index)) {
-            return false;
+    while (walker_line(&w, index)) {
+        if (!tile_next_index(step->ndim - 1, step->shape, index)) {
+            return true;
         }
-    } while (tile_next_index(step->ndim - 1, step->shape, index));
-    return true;
+        walker_move(&w, index, step->ndim);
+    }
+    return false;
 }

@@ -27,6 +27,7 @@ enum {
     ROWS_OF_LARGE = 256,           /* of a chunk, at least */
     TILE_WORK = 1 << 26,           /* elements of all steps between two looks for Ctrl-C */
     LANE_UNIT = 2,                 /* bytes; times the fewest lanes it aligns buffers to 16 bytes */
+    IN_PLACE_MOST = 16,            /* instructions of a block */
     RUNS = 8,                      /* of a stage, at least, over which its machine code pays */
     ALONE_WORK = 1 << 15           /* elements of all steps that one thread had better do */
 };
@@ -150,13 +151,15 @@ can_take_over(const TileProgram *p, const Life *lives, int s, const TileRef *out
     return true;
 }
 
-/* Values that blocks compute in place. */
+/* Values that blocks compute in place: short ones, since machine code that must keep its operands
+ * until its last store is one loop, however long, and leaves out what may have to run again. */
 static void
 take_over(const TileProgram *p, Life *lives)
 {
     for (int s = 0; s < p->nsteps; s++) {
         const TileStep *step = &p->steps[s];
-        for (int o = 0; step->kind == TILE_BLOCK && o < step->nout; o++) {
+        const bool may = step->kind == TILE_BLOCK && step->ninstructions <= IN_PLACE_MOST;
+        for (int o = 0; may && o < step->nout; o++) {
             const TileRef *out = &step->out[o];
             if (p->buffers[out->at].lasts || lives[out->at].first != s) {
                 continue;
@@ -443,6 +446,8 @@ prepare_block(TileCode *code, const TileStep *step, TilePlan *plan)
     code->scratch_bytes = bytes > code->scratch_bytes ? bytes : code->scratch_bytes;
     plan->refs = code->npointers;
     code->npointers += step->nin + step->nout;
+    plan->carried = step->ndim == 0 ? code->carried_bytes : -1;
+    code->carried_bytes += step->ndim == 0 ? step->nsums * (int64_t)BLOCK_SUM_BYTES : 0;
     return STATUS_OK;
 }
 

@@ -71,6 +71,13 @@ run_tile(const Tile *t)
     return true;
 }
 
+static bool
+sums_are_carried(const Tile *t, int step)
+{
+    return t->program->steps[step].kind == TILE_BLOCK && t->program->steps[step].nsums > 0 &&
+           t->code->plans[step].carried >= 0;
+}
+
 static void
 begin_chunk(const Tile *t)
 {
@@ -82,12 +89,24 @@ begin_chunk(const Tile *t)
             memset(tile_part(t, s), 0, (size_t)(sum->count * dtype_size(sum->dtype)));
         }
     }
+    for (int s = 0; s < t->program->nsteps; s++) {
+        const TilePlan *plan = &t->code->plans[s];
+        if (sums_are_carried(t, s)) {
+            block_sums_start(plan->block, t->carried + plan->carried);
+        }
+    }
 }
 
-/* Lanes folded into the chunk's results. */
+/* Lanes, and what blocks have carried along, folded into the chunk's results. */
 static void
 end_chunk(const Tile *t)
 {
+    for (int s = 0; s < t->program->nsteps; s++) {
+        const TilePlan *plan = &t->code->plans[s];
+        if (sums_are_carried(t, s)) {
+            tile_fold_sums(t, &t->program->steps[s], plan, t->carried + plan->carried, NULL);
+        }
+    }
     for (int s = 0; s < t->program->nsums; s++) {
         const TileSum *sum = &t->program->sums[s];
         if (sum->buffer < 0) {
@@ -123,7 +142,8 @@ run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
     t.scratch = t.buffers + code->tile_bytes;
     t.thread = thread;
     t.rows = t.scratch + code->scratch_bytes;
-    t.pointers = (void **)(t.rows + code->row_bytes);
+    t.carried = t.rows + code->row_bytes;
+    t.pointers = (void **)(t.carried + code->carried_bytes);
     for (t.chunk = begin; t.chunk < end; t.chunk++) {
         const int64_t first = t.chunk * code->chunk_tiles, after = first + code->chunk_tiles;
         const int64_t last = after < code->tiles ? after : code->tiles;
@@ -176,7 +196,7 @@ backend_cpu_tile_run(const TileCode *code, const TileMemory *views, char *const 
     TileSweep sweep = {.code = code, .views = views, .outs = outs};
     const int64_t threads = code->alone || code->chunks == 1 ? 1 : pool_size();
     sweep.thread_bytes =
-        tile_round(code->tile_bytes + code->scratch_bytes + code->row_bytes +
+        tile_round(code->tile_bytes + code->scratch_bytes + code->row_bytes + code->carried_bytes +
                        code->npointers * (int64_t)sizeof(void *), 64);
     const size_t bytes = (size_t)(threads * sweep.thread_bytes);
     sweep.workspace = mem_new(bytes);
