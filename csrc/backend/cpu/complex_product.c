@@ -26,7 +26,7 @@ enum {
     WORK_MIN = 1 << 15,  /* multiplications */
     UNITS = 32,          /* to aim at */
     UNIT_STRIPS_MAX = 2, /* strips that a unit packs */
-    GRAIN_BYTES = 1 << 17
+    GRAIN_BYTES = 1 << 15
 };
 
 /* One operand, cut into strips. */
@@ -264,8 +264,11 @@ static void
 side_init(Side *side, const Matrix *x, bool by_rows, StripKind kind, int64_t width, int64_t depth,
           int64_t size)
 {
-    static const int planes[] = {
-        [STRIP_SPLIT] = 3, [STRIP_HALVES] = 1, [STRIP_FOLDED] = 2, [STRIP_MIRRORED] = 1};
+    static const int planes[] = {[STRIP_SPLIT] = 3,
+                                 [STRIP_PARTS] = 2,
+                                 [STRIP_HALVES] = 1,
+                                 [STRIP_FOLDED] = 2,
+                                 [STRIP_MIRRORED] = 1};
     side->x = x;
     side->kind = kind;
     side->size = by_rows ? x->rows : x->columns;
@@ -384,8 +387,8 @@ complex_product_run(const ComplexProduct *p, DType dtype)
 {
     const ProductKernel *kernel = cpu_product_kernel(dtype);
     const StripKind a = kind_of(p, &p->a, true, kernel), b = kind_of(p, &p->b, false, kernel);
-    const StripKind other_a = a == STRIP_HALVES ? STRIP_FOLDED : STRIP_SPLIT;
-    const StripKind other_b = b == STRIP_HALVES ? STRIP_FOLDED : STRIP_SPLIT;
+    const StripKind other_a = a == STRIP_HALVES ? STRIP_FOLDED : STRIP_PARTS;
+    const StripKind other_b = b == STRIP_HALVES ? STRIP_FOLDED : STRIP_PARTS;
     bool fits = false;
     Status status = STATUS_OK;
     if (a != STRIP_SPLIT) {

@@ -134,28 +134,34 @@ partner(const StripSource *from, int64_t vector, int64_t term)
     return (const E *)(from->mirror + vector * from->stride - term * from->along);
 }
 
-/* One term of all vectors. */
+/* One term of all vectors. In these functions `kind` is constant. */
 INLINE void
-split_term(E *restrict re, int64_t plane, const E *restrict x, const int width)
+split_term(E *restrict re, int64_t plane, const E *restrict x, const int width,
+           const StripKind kind)
 {
     E *restrict im = re + plane, *restrict both = re + 2 * plane;
     for (int j = 0; j < width; j++) {
         re[j] = x[2 * j];
         im[j] = x[2 * j + 1];
-        both[j] = x[2 * j] + x[2 * j + 1];
+        if (kind == STRIP_SPLIT) {
+            both[j] = x[2 * j] + x[2 * j + 1];
+        }
     }
 }
 
 /* One term of four vectors that lie anywhere. */
 INLINE void
-split_four(E *to, int64_t plane, const StripSource *from, int64_t vector, int64_t term)
+split_four(E *to, int64_t plane, const StripSource *from, int64_t vector, int64_t term,
+           const StripKind kind)
 {
     const E *a = element(from, vector, term), *b = element(from, vector + 1, term);
     const E *c = element(from, vector + 2, term), *d = element(from, vector + 3, term);
     const Four re = {a[0], b[0], c[0], d[0]}, im = {a[1], b[1], c[1], d[1]};
     *(Four *)to = re;
     *(Four *)(to + plane) = im;
-    *(Four *)(to + 2 * plane) = re + im;
+    if (kind == STRIP_SPLIT) {
+        *(Four *)(to + 2 * plane) = re + im;
+    }
 }
 
 INLINE void
@@ -186,33 +192,51 @@ fold_four(E *to, int64_t plane, const StripSource *from, int64_t vector, int64_t
     *(Four *)(to + plane + width) = re - re2;
 }
 
-/* Terms of vectors that lie side by side; `fold` is constant. */
+/* Terms of vectors that lie side by side. */
 INLINE void
 pack_adjacent(E *restrict to, int64_t plane, const StripSource *from, const int width,
-              const bool fold)
+              const StripKind kind)
 {
     for (int64_t l = 0; l < from->terms; l++) {
         const E *x = element(from, 0, l);
         if (l + AHEAD < from->terms) {
             fetch((const char *)x + AHEAD * from->along, 2 * width, false);
         }
-        if (fold) {
+        if (kind == STRIP_FOLDED) {
             const E *y = partner(from, 0, l);
             if (l + AHEAD < from->terms) {
                 fetch((const char *)y - AHEAD * from->along, 2 * width, false);
             }
             fold_term(to + 2 * l * width, plane, x, y, width);
         } else {
-            split_term(to + l * width, plane, x, width);
+            split_term(to + l * width, plane, x, width, kind);
         }
+    }
+}
+
+/* One term of one vector. */
+INLINE void
+pack_element(E *restrict to, int64_t plane, const E *x, const E *y, const int width,
+             const StripKind kind)
+{
+    to[0] = x[0];
+    to[plane] = x[1];
+    if (kind == STRIP_FOLDED) {
+        to[0] += y[0];
+        to[plane] += y[1];
+        to[width] = y[1] - x[1];
+        to[plane + width] = x[0] - y[0];
+    } else if (kind == STRIP_SPLIT) {
+        to[2 * plane] = x[0] + x[1];
     }
 }
 
 /* Terms of vectors that lie anywhere: those of one cache line together. */
 INLINE void
 pack_scattered(E *restrict to, int64_t plane, const StripSource *from, const int width,
-               const bool fold)
+               const StripKind kind)
 {
+    const bool fold = kind == STRIP_FOLDED;
     for (int64_t first = 0; first < from->terms; first += LINE) {
         const int64_t end = first + LINE < from->terms ? first + LINE : from->terms;
         int64_t j = 0;
@@ -221,40 +245,32 @@ pack_scattered(E *restrict to, int64_t plane, const StripSource *from, const int
                 if (fold) {
                     fold_four(to + 2 * l * width + j, plane, from, j, l, width);
                 } else {
-                    split_four(to + l * width + j, plane, from, j, l);
+                    split_four(to + l * width + j, plane, from, j, l, kind);
                 }
             }
         }
         for (; j < from->count; j++) {
             for (int64_t l = first; l < end; l++) {
-                const E *x = element(from, j, l), *y = fold ? partner(from, j, l) : x;
-                E *restrict out = to + (fold ? 2 * l : l) * width + j;
-                if (fold) {
-                    out[0] = x[0] + y[0];
-                    out[width] = y[1] - x[1];
-                    out[plane] = x[1] + y[1];
-                    out[plane + width] = x[0] - y[0];
-                } else {
-                    out[0] = x[0];
-                    out[plane] = x[1];
-                    out[2 * plane] = x[0] + x[1];
-                }
+                E *const out = to + (fold ? 2 * l : l) * width + j;
+                const E *const x = element(from, j, l), *y = fold ? partner(from, j, l) : x;
+                pack_element(out, plane, x, y, width, kind);
             }
         }
     }
 }
 
 INLINE StripState
-pack_data(E *restrict to, const StripSource *from, const int width, const bool fold)
+pack_data(E *restrict to, const StripSource *from, const int width, const StripKind kind)
 {
+    const bool fold = kind == STRIP_FOLDED;
     const int64_t rows = (fold ? 2 : 1) * from->terms, plane = rows * width;
     if (from->count < width) {
-        memset(to, 0, (size_t)((fold ? 2 : 3) * plane) * sizeof(E));
+        memset(to, 0, (size_t)((kind == STRIP_SPLIT ? 3 : 2) * plane) * sizeof(E));
     }
     if (from->stride == (int64_t)(2 * sizeof(E)) && from->count == width) {
-        pack_adjacent(to, plane, from, width, fold);
+        pack_adjacent(to, plane, from, width, kind);
     } else {
-        pack_scattered(to, plane, from, width, fold);
+        pack_scattered(to, plane, from, width, kind);
     }
     if (fold && from->alone) { /* counted twice */
         for (int64_t j = plane - 2 * width; j < plane - width; j++) {
@@ -303,8 +319,9 @@ pack(StripKind kind, E *restrict to, const StripSource *from, const int width)
     switch (kind) {
     case STRIP_HALVES: return pack_pairs(to, from, width, false);
     case STRIP_MIRRORED: return pack_pairs(to, from, width, true);
-    case STRIP_FOLDED: return pack_data(to, from, width, true);
-    default: return pack_data(to, from, width, false);
+    case STRIP_FOLDED: return pack_data(to, from, width, STRIP_FOLDED);
+    case STRIP_PARTS: return pack_data(to, from, width, STRIP_PARTS);
+    default: return pack_data(to, from, width, STRIP_SPLIT);
     }
 }
 

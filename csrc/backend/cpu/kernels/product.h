@@ -5,12 +5,13 @@
  * [plane][term][vector]. With l' the mirror image of term l, and j' of vector j:
  *
  *   split    planes re, im, re + im. (a + ib)(c + id) = (ac - bd) + i((a + b)(c + d) - ac - bd).
+ *   parts    planes re, im
  *   halves   of a matrix whose terms are conjugate to their mirror images, as those of Fourier
  *            transforms on grids about zero are: one plane, the terms re[l], im[l] for each pair
  *   folded   what is multiplied with that: plane re[l] + re[l'], im[l'] - im[l] and plane
  *            im[l] + im[l'], re[l] - re[l']. The two products are the parts of the result.
  *   mirrored of a matrix whose vectors are conjugate to their mirror images: one plane, re[j] of
- *            half as many vectors, then im[j]. Its products with re and im of the other matrix
+ *            half as many vectors, then im[j]. Its products with the parts of the other matrix
  *            make j and j' of the result.
  */
 #ifndef PYARR_BACKEND_CPU_KERNELS_PRODUCT_H
@@ -20,7 +21,13 @@
 
 #include <stdint.h>
 
-typedef enum StripKind { STRIP_SPLIT, STRIP_HALVES, STRIP_FOLDED, STRIP_MIRRORED } StripKind;
+typedef enum StripKind {
+    STRIP_SPLIT,
+    STRIP_PARTS,
+    STRIP_HALVES,
+    STRIP_FOLDED,
+    STRIP_MIRRORED
+} StripKind;
 
 /* Vectors of `terms` complex elements side by side in memory; strides in bytes. */
 typedef struct StripSource {
@@ -43,7 +50,7 @@ typedef enum ProductForm {
     PRODUCT_THREE,           /* of split strips */
     PRODUCT_FOUR,            /* the same without sums of the parts */
     PRODUCT_FOLDED,          /* of halves and a folded strip */
-    PRODUCT_MIRRORED_ROWS,   /* of a mirrored and a split strip */
+    PRODUCT_MIRRORED_ROWS,   /* of a mirrored strip and parts */
     PRODUCT_MIRRORED_COLUMNS /* the other way round */
 } ProductForm;
 
