@@ -447,6 +447,12 @@ block_most_lanes(const BlockCode *code)
 }
 
 bool
+block_fetches(const BlockCode *code)
+{
+    return code->native != NULL;
+}
+
+bool
 block_is_in_place(const BlockCode *code)
 {
     return code->in_place;

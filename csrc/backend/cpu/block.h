@@ -30,6 +30,7 @@ typedef struct BlockSpec {
     const uint16_t *sum_registers;
     int64_t lanes; /* most lanes of a run, up to BLOCK_LANES; 0 is BLOCK_LANES */
     int64_t elements; /* that will be run in all, if that is known; else 0 */
+    int nfetches;  /* streams of 8 bytes a lane that a run fetches, for whoever comes next */
     bool in_place; /* outputs may lie exactly where inputs lie, unless they name an input */
 } BlockSpec;
 
@@ -41,6 +42,7 @@ typedef struct BlockFrame {
     void *const *out;      /* of each output room for the lanes, aligned to the dtype */
     void *sums;            /* nsum accumulators, BLOCK_SUM_BYTES apart, 64-byte aligned */
     void *scratch;         /* block_scratch_bytes(code), 64-byte aligned */
+    const char *const *fetches; /* where the streams begin, or NULL: none this time */
 } BlockFrame;
 
 /* NULL with the error set: no kernel for a loop, too many registers, no memory. Copies the
@@ -58,6 +60,8 @@ int64_t block_bytes(const BlockCode *code);
 const uint8_t *block_machine_code(const BlockCode *code, int64_t *size);
 /* Most lanes of one run: those compiled for, or any number where nothing is put into the scratch. */
 int64_t block_most_lanes(const BlockCode *code);
+/* Does it fetch streams? The interpreter does not. */
+bool block_fetches(const BlockCode *code);
 /* May outputs lie exactly where inputs lie? */
 bool block_is_in_place(const BlockCode *code);
 

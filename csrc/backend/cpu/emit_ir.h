@@ -63,6 +63,7 @@ typedef enum IrOp {
     IR_STORE_BYTES, /* a mask as bools */
     IR_SUM,         /* in[0] added to accumulator `word` */
     IR_GUARD,       /* give up when a lane of mask in[0] is set */
+    IR_FETCH,       /* into the second cache from where `word` says */
     IR_OP_COUNT
 } IrOp;
 

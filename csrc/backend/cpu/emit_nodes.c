@@ -485,6 +485,9 @@ emit_node(Lower *l, Ir n)
     case IR_GUARD:
         lower_guard(l, n);
         break;
+    case IR_FETCH:
+        asm_fetch(l->code, alloc_address(&l->alloc, l->alloc.nodes[n].word, false));
+        break;
     default: /* read where they lie */
         break;
     }

@@ -172,6 +172,15 @@ asm_load(Assembler *a, int reg, int base, int32_t offset)
 }
 
 void
+asm_fetch(Assembler *a, Rm from)
+{
+    byte(a, 0x40 | (from.index != NO_INDEX ? from.index >> 3 << 1 : 0) | from.reg >> 3);
+    byte(a, 0x0f);
+    byte(a, 0x18);
+    operand(a, 2, from, 1, 0);
+}
+
+void
 asm_move(Assembler *a, int dst, int src)
 {
     rex(a, dst, src);

@@ -84,6 +84,7 @@ void asm_compare(Assembler *a, int first, int second);
 void asm_push(Assembler *a, int reg);
 void asm_pop(Assembler *a, int reg);
 void asm_store_4_bytes(Assembler *a, int reg, int base, int index, int32_t offset);
+void asm_fetch(Assembler *a, Rm from); /* prefetcht1 */
 void asm_branch_target(Assembler *a); /* endbr64 */
 void asm_return(Assembler *a);        /* vzeroupper, ret */
 

@@ -63,6 +63,7 @@ typedef struct Emitter {
     Native *native;
     IrBuilder builder;
     Ir *values; /* by register: its node in this segment */
+    int segment, segments;
     bool failed;
 } Emitter;
 
@@ -130,11 +131,24 @@ emit_sums(Emitter *e, uint16_t reg)
     }
 }
 
+/* The streams from the next one up to `end`. */
+static void
+emit_fetches(Emitter *e, int *next, int end)
+{
+    for (; *next < end; (*next)++) {
+        const uint64_t at = (uint64_t)e->native->fetches_at + (uint64_t)*next * sizeof(char *);
+        ir_node(&e->builder, IR_FETCH, 0, 0, 0, 0, ALLOC_INDIRECT | at);
+    }
+}
+
 static void
 emit_segment(Emitter *e, Section *section, Assembler *code, bool last)
 {
     const BlockSpec *spec = e->c->spec;
     IrBuilder *b = &e->builder;
+    const int streams = spec->nfetches, all = e->segments;
+    const int first = streams * e->segment / all, end = streams * ++e->segment / all;
+    int next = first;
     ir_clear(b);
     memset(e->values, 0, (size_t)e->c->code->nregisters * sizeof *e->values);
     for (int k = section->first; k < section->first + section->count; k++) {
@@ -148,6 +162,7 @@ emit_segment(Emitter *e, Section *section, Assembler *code, bool last)
         if (!spec->in_place) {
             emit_store(e, in->out);
         }
+        emit_fetches(e, &next, first + (end - first) * (k - section->first + 1) / section->count);
     }
     for (uint16_t i = 0; i < spec->nin && last; i++) {
         emit_sums(e, i);
@@ -165,6 +180,9 @@ static bool
 emit_sections(Emitter *e, Assembler *code)
 {
     Native *native = e->native;
+    for (int64_t t = 0; t < native->sections.size; t++) {
+        e->segments += native->sections.data[t].emitted;
+    }
     for (int64_t t = 0; t < native->sections.size && !e->failed; t++) {
         Section *section = &native->sections.data[t];
         if (section->emitted) {
@@ -196,6 +214,9 @@ place_scratch(Native *native, Compiler *c)
     at += (native->widths.size + native->direct.size) * BUFFER_BYTES;
     native->sums_at = (int32_t)at;
     at += 2 * (int64_t)c->code->nsum * BLOCK_SUM_BYTES;
+    native->nfetches = c->spec->nfetches;
+    native->fetches_at = (int32_t)at;
+    at = block_round_up(at + native->nfetches * (int64_t)sizeof(char *));
     c->code->scratch_bytes = at;
     for (int64_t r = 0; r < native->homes.size; r++) {
         Home *home = &native->homes.data[r];
@@ -309,6 +330,10 @@ run_whole(const BlockCode *code, const BlockFrame *frame, int64_t n)
         if (native->homes.data[r].slot != NOWHERE) {
             values[r] = (char *)frame->scratch + native->homes.data[r].slot;
         }
+    }
+    const char **const fetches = (const char **)((char *)frame->scratch + native->fetches_at);
+    for (int k = 0; k < native->nfetches; k++) { /* the scratch, which is near */
+        fetches[k] = frame->fetches != NULL ? frame->fetches[k] : frame->scratch;
     }
     if (n == 0) {
         return OUTCOME_DONE;

@@ -47,7 +47,8 @@ struct Native {
     VEC(uint8_t) widths; /* of each input's elements; 0: uniform */
     VEC(uint8_t) direct_widths;
     VEC(Home) homes; /* by register */
-    int32_t cells_at, buffers_at, sums_at; /* in the scratch */
+    int nfetches;
+    int32_t cells_at, buffers_at, sums_at, fetches_at; /* in the scratch */
 };
 
 /* Can this instruction be emitted? May it need a guard? (native_select.c) */

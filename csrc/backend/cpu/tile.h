@@ -7,6 +7,7 @@
 #include "backend/cpu/kernels/reduce.h"
 #include "backend/cpu/kernels/tile.h"
 #include "backend/tile.h"
+#include "base/vec.h"
 
 #include <stdatomic.h>
 
@@ -27,7 +28,24 @@ typedef struct TilePlan {
     bool inside;       /* TILE_MAP: the block that reads it computes it */
     int map;           /* TILE_BLOCK: that step, and how many of its rows each index of the */
     int64_t map_rows;  /* outermost axis reads; 0 where there is none */
+    int stream, nstreams; /* TILE_BLOCK: the first that it fetches, and how many a run does */
 } TilePlan;
+
+/* How a buffer that is loaded may be read: copied, or, where rows lie side by side in the view's
+ * memory, where they lie. Who fetches the next tile's rows then? */
+typedef enum TileReading {
+    TILE_COPIED,
+    TILE_FETCHED_AT_ONCE,   /* when it is loaded */
+    TILE_FETCHED_BY_READER, /* a product */
+    TILE_FETCHED_BY_BLOCKS  /* whatever they compute: see TileStream */
+} TileReading;
+
+/* What a run of a block fetches: eight bytes for each row of a tile, of a loaded view. */
+typedef struct TileStream {
+    int load;        /* step */
+    int64_t element; /* inner element */
+    int part;        /* of several streams of an element */
+} TileStream;
 
 struct TileCode {
     const TileProgram *program;
@@ -37,6 +55,9 @@ struct TileCode {
     bool alone;            /* too little work for other threads */
     TilePlan *plans;
     int64_t *places;       /* of buffers in a thread's memory, in bytes */
+    uint8_t *reading;      /* of buffers: TileReading */
+    VEC(TileStream) streams;
+    int64_t nstreams;      /* those and others that blocks would fetch */
     int64_t tile_bytes;    /* buffers */
     int64_t scratch_bytes; /* of blocks */
     int64_t row_bytes;     /* of rows that are copied */
@@ -94,10 +115,14 @@ typedef struct Tile {
     const TileCode *code;
     const TileProgram *program;
     int64_t row, n;         /* first row, rows */
+    int64_t next;           /* the first row of the tile that comes next here, or -1 */
     int64_t chunk;
     int thread;
     char *buffers, *scratch, *rows, *carried;
     void **pointers;
+    char **bases;           /* of buffers: where they lie, */
+    int64_t *distances;     /* and bytes from one inner element to the next */
+    const char **streams;
 } Tile;
 
 static inline int64_t
@@ -106,16 +131,26 @@ tile_view_size(const Tile *t, int view)
     return dtype_size(t->program->views[view].dtype);
 }
 
+/* Elements from one inner element of a buffer to the next. */
 static inline int64_t
-tile_lane_bytes(const Tile *t, int buffer)
+tile_distance(const Tile *t, int buffer)
 {
-    return t->code->lanes * dtype_size(t->program->buffers[buffer].dtype);
+    return t->distances[buffer] / dtype_size(t->program->buffers[buffer].dtype);
+}
+
+/* Bytes to the rows that are needed next, or 0: of a buffer that a reader fetches. */
+static inline int64_t
+tile_ahead(const Tile *t, int buffer)
+{
+    return t->code->reading[buffer] != TILE_FETCHED_BY_READER || t->next < 0
+               ? 0
+               : (t->next - t->row) * dtype_size(t->program->buffers[buffer].dtype);
 }
 
 static inline char *
 tile_buffer(const Tile *t, const TileRef *ref)
 {
-    return t->buffers + t->code->places[ref->at] + ref->offset * tile_lane_bytes(t, ref->at);
+    return t->bases[ref->at] + ref->offset * t->distances[ref->at];
 }
 
 /* Where the chunk adds up a sum. */
@@ -148,6 +183,14 @@ const TileSpan *tile_map_spans(const Tile *t, const TileStep *step, const TilePl
 /* Some of its rows into its buffer, from its beginning on. */
 void tile_map_rows(const Tile *t, const TileStep *step, const TilePlan *plan,
                    const TileSpan *spans, int64_t first, int64_t count);
+/* Loads whose readers can do with the view's memory, and what blocks fetch for the next tile. */
+Status tile_find_readings(TileCode *code);
+/* A block does not fetch what it should: nothing is left to blocks. */
+void tile_drop_streams(TileCode *code);
+/* Where the streams of the next tile begin. */
+void tile_aim_streams(const Tile *t);
+/* Bytes from a loaded element to the next one, if the buffer can be the view's memory; else 0. */
+int64_t tile_distance_in_place(const Tile *t, const TileStep *step);
 /* Maps that blocks had better compute as they go. */
 void tile_find_inside(TileCode *code);
 void tile_outer(const Tile *t, const TileStep *step);

@@ -19,6 +19,7 @@ typedef struct Walker {
     int inside;
     const TileSpan *spans;
     int64_t there;
+    int run; /* number, for what it fetches */
 } Walker;
 
 /* Bytes that an operand moves from one index to the next along an axis. Of a product inside, one
@@ -31,7 +32,7 @@ ref_step(const Walker *w, const TileRef *ref, int axis)
         return 0;
     }
     return ref->strides[axis] * (ref->is_view ? t->sweep->views[ref->at].strides[axis]
-                                              : tile_lane_bytes(t, ref->at));
+                                              : t->distances[ref->at]);
 }
 
 static inline char *
@@ -60,8 +61,14 @@ walker_move(const Walker *w, const int64_t *index, int ndim)
 }
 
 static bool
-walker_run(const Walker *w, int64_t lanes)
+walker_run(Walker *w, int64_t lanes)
 {
+    const TilePlan *plan = w->plan;
+    if (plan->nstreams > 0) {
+        w->frame.fetches = w->t->next < 0 ? NULL
+                                          : w->t->streams + plan->stream + w->run * plan->nstreams;
+        w->run++;
+    }
     return (!w->plan->uniforms_vary || block_prologue(w->plan->block, &w->frame)) &&
            block_run(w->plan->block, &w->frame, lanes);
 }
@@ -97,7 +104,7 @@ tile_fold_sums(const Tile *t, const TileStep *step, const TilePlan *plan, void *
 
 /* The index's sums over the rows of the tile. */
 static bool
-walker_run_sums(const Walker *w, const int64_t *index)
+walker_run_sums(Walker *w, const int64_t *index)
 {
     block_sums_start(w->plan->block, w->frame.sums);
     if (!walker_run(w, w->t->n)) {
@@ -143,9 +150,23 @@ walker_line(Walker *w, int64_t *index)
     return true;
 }
 
+/* Do the lanes of several indices lie side by side? Only where no operand is read elsewhere. */
+static bool
+lies_together(const Walker *w)
+{
+    const Tile *t = w->t;
+    for (int i = 0; i < w->step->nin; i++) {
+        const TileRef *ref = &w->step->in[i];
+        if (!ref->is_view && tile_distance(t, ref->at) != t->code->lanes) {
+            return false;
+        }
+    }
+    return w->plan->indices > 1 && t->n == t->code->rows;
+}
+
 /* Full tiles whose lanes of several indices lie side by side. */
 static bool
-walker_together(const Walker *w)
+walker_together(Walker *w)
 {
     const TileStep *step = w->step;
     const int64_t calls = tile_space(step) / w->plan->indices;
@@ -183,7 +204,7 @@ tile_block(const Tile *t, const TileStep *step, const TilePlan *plan)
     if (!plan->uniforms_vary && !block_prologue(plan->block, &w.frame)) {
         return false;
     }
-    if (plan->indices > 1 && t->n == t->code->rows) {
+    if (lies_together(&w)) {
         return walker_together(&w);
     }
     while (walker_line(&w, index)) {

@@ -97,7 +97,7 @@ finish_part(void *ctx, int64_t begin, int64_t end, int thread)
         m->read_rows(m->from, k * m->ni, m->ni, rows);
         shift_rows(m, rows);
         cpu_tile_kernels(DT_f64)->map(product, f->step, rows, m->ni, width, matrix, f->step, width,
-                                      NULL);
+                                      NULL, 0);
         if (!write_rows(m, k * m->ni, product, f->step)) {
             atomic_store(&f->finite, false);
         }

@@ -433,6 +433,7 @@ prepare_block(TileCode *code, const TileStep *step, TilePlan *plan)
                                 .sum_registers = step->sum_registers,
                                 .lanes = code->rows * plan->indices,
                                 .elements = RUNS * p->rows * tile_space(step),
+                                .nfetches = plan->nstreams,
                                 .in_place = is_in_place(code, step)};
         plan->block = block_compile(&spec);
     }
@@ -480,6 +481,9 @@ prepare_steps(TileCode *code)
         if (step->kind == TILE_BLOCK && prepare_block(code, step, plan) != STATUS_OK) {
             return STATUS_ERROR;
         }
+        if (plan->nstreams > 0 && (plan->indices > 1 || !block_fetches(plan->block))) {
+            tile_drop_streams(code);
+        }
         if (step->kind == TILE_LINE) {
             int64_t bytes;
             int npointers;
@@ -524,6 +528,10 @@ prepare(TileCode *code)
         return STATUS_ERROR;
     }
     tile_find_inside(code);
+    if (tile_find_readings(code) != STATUS_OK) {
+        mem_free(lives, bytes);
+        return STATUS_ERROR;
+    }
     find_lives(code, lives);
     take_over(p, lives);
     const int64_t lane_bytes = place_buffers(p, lives, code->places);
@@ -546,9 +554,10 @@ backend_cpu_tile_prepare(const TileProgram *p)
     code->program = p;
     code->plans = mem_new_zeroed(((size_t)p->nsteps + 1) * sizeof(TilePlan));
     code->places = mem_new_zeroed(((size_t)p->nbuffers + 1) * sizeof(int64_t));
+    code->reading = mem_new_zeroed((size_t)p->nbuffers + 1);
     code->sum_places = mem_new_zeroed(((size_t)p->nsums + 1) * sizeof(int64_t));
     if (code->plans == NULL || code->places == NULL || code->sum_places == NULL ||
-        prepare(code) != STATUS_OK) {
+        code->reading == NULL || prepare(code) != STATUS_OK) {
         backend_cpu_tile_release(code);
         return NULL;
     }
@@ -568,6 +577,8 @@ backend_cpu_tile_release(TileCode *code)
     }
     mem_free(code->plans, ((size_t)p->nsteps + 1) * sizeof(TilePlan));
     mem_free(code->places, ((size_t)p->nbuffers + 1) * sizeof(int64_t));
+    vec_fini(&code->streams);
+    mem_free(code->reading, (size_t)p->nbuffers + 1);
     mem_free(code->sum_places, ((size_t)p->nsums + 1) * sizeof(int64_t));
     mem_free(code, sizeof *code);
 }

@@ -11,6 +11,11 @@
 
 #include <string.h>
 
+enum {
+    TILES_IN_A_ROW = 24,
+    SHARES = 8 /* at least, of a thread */
+};
+
 /* ---- tiles and chunks ---- */
 
 static bool
@@ -132,10 +137,10 @@ tile_is_stopped(const Tile *t)
     return atomic_load_explicit(&t->sweep->stop, memory_order_relaxed) != 0;
 }
 
-static void
-run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
+/* A thread's part of the workspace. */
+static Tile
+tile_of_thread(TileSweep *sweep, int thread)
 {
-    TileSweep *const sweep = ctx;
     const TileCode *code = sweep->code;
     Tile t = {.sweep = sweep, .code = code, .program = code->program};
     t.buffers = sweep->workspace + thread * sweep->thread_bytes;
@@ -143,7 +148,23 @@ run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
     t.thread = thread;
     t.rows = t.scratch + code->scratch_bytes;
     t.carried = t.rows + code->row_bytes;
-    t.pointers = (void **)(t.carried + code->carried_bytes);
+    t.bases = (char **)(t.carried + code->carried_bytes);
+    t.distances = (int64_t *)(t.bases + code->program->nbuffers);
+    t.streams = (const char **)(t.distances + code->program->nbuffers);
+    t.pointers = (void **)(t.streams + code->nstreams);
+    for (int b = 0; b < code->program->nbuffers; b++) {
+        t.bases[b] = t.buffers + code->places[b];
+        t.distances[b] = code->lanes * dtype_size(code->program->buffers[b].dtype);
+    }
+    return t;
+}
+
+static void
+run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
+{
+    TileSweep *const sweep = ctx;
+    const TileCode *code = sweep->code;
+    Tile t = tile_of_thread(sweep, thread);
     for (t.chunk = begin; t.chunk < end; t.chunk++) {
         const int64_t first = t.chunk * code->chunk_tiles, after = first + code->chunk_tiles;
         const int64_t last = after < code->tiles ? after : code->tiles;
@@ -151,6 +172,8 @@ run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
         for (int64_t tile = first; tile < last && atomic_load(&sweep->stop) == 0; tile++) {
             t.row = tile * code->rows;
             t.n = t.program->rows - t.row < code->rows ? t.program->rows - t.row : code->rows;
+            t.next = tile + 1 < last || t.chunk + 1 < end ? t.row + code->rows : -1;
+            tile_aim_streams(&t);
             if (!run_tile(&t)) {
                 atomic_store(&sweep->negative_power, 1);
                 break;
@@ -159,6 +182,16 @@ run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
         }
         end_chunk(&t);
     }
+}
+
+/* A thread takes short chunks one after the other: tiles know which one comes next. */
+static int64_t
+chunks_in_a_row(const TileCode *code)
+{
+    const int64_t most = code->chunks / (SHARES * (int64_t)pool_size());
+    const int64_t good = (TILES_IN_A_ROW + code->chunk_tiles - 1) / code->chunk_tiles;
+    const int64_t count = good < most ? good : most;
+    return code->alone ? code->chunks : count > 1 ? count : 1;
 }
 
 static void
@@ -197,7 +230,9 @@ backend_cpu_tile_run(const TileCode *code, const TileMemory *views, char *const 
     const int64_t threads = code->alone || code->chunks == 1 ? 1 : pool_size();
     sweep.thread_bytes =
         tile_round(code->tile_bytes + code->scratch_bytes + code->row_bytes + code->carried_bytes +
-                       code->npointers * (int64_t)sizeof(void *), 64);
+                       code->npointers * (int64_t)sizeof(void *) +
+                       code->nstreams * (int64_t)sizeof(char *) +
+                       p->nbuffers * (int64_t)(sizeof(char *) + sizeof(int64_t)), 64);
     const size_t bytes = (size_t)(threads * sweep.thread_bytes);
     sweep.workspace = mem_new(bytes);
     sweep.packed = mem_new((size_t)code->packed_bytes);
@@ -209,7 +244,7 @@ backend_cpu_tile_run(const TileCode *code, const TileMemory *views, char *const 
                 tile_pack(&sweep, &p->steps[s], &code->plans[s]);
             }
         }
-        status = pool_run(code->chunks, code->alone ? code->chunks : 1, run_chunks, &sweep);
+        status = pool_run(code->chunks, chunks_in_a_row(code), run_chunks, &sweep);
         status = status == STATUS_OK ? sweep_status(&sweep) : status;
     }
     if (status == STATUS_OK) {

@@ -65,10 +65,41 @@ store_any(char *to, int64_t row_bytes, const char *from, int64_t lanes, int64_t 
     }
 }
 
+static void
+fetch_rows(const char *from, int64_t bytes)
+{
+    for (int64_t at = 0; at < bytes; at += 64) {
+        __builtin_prefetch((const void *)((uintptr_t)from + (uintptr_t)at), 0, 2);
+    }
+}
+
+static bool
+load_in_place(const Tile *t, const TileStep *step)
+{
+    const int buffer = step->out[0].at;
+    const TileMemory *memory = &t->sweep->views[step->in[0].at];
+    const int64_t size = tile_view_size(t, step->in[0].at);
+    const int64_t distance = tile_distance_in_place(t, step);
+    if (distance == 0) {
+        return false;
+    }
+    t->bases[buffer] = memory->data + t->row * size;
+    t->distances[buffer] = distance;
+    if (t->code->reading[buffer] == TILE_FETCHED_AT_ONCE && t->next >= 0) {
+        for (int64_t e = 0; e < tile_space(step); e++) {
+            fetch_rows(memory->data + t->next * size + e * distance, t->n * size);
+        }
+    }
+    return true;
+}
+
 void
 tile_load(const Tile *t, const TileStep *step)
 {
-    const int view = step->in[0].at;
+    if (load_in_place(t, step)) {
+        return;
+    }
+    const int view = step->in[0].at, buffer = step->out[0].at;
     const TileMemory *memory = &t->sweep->views[view];
     const TileKernels *kernels = cpu_tile_kernels(t->program->views[view].dtype);
     const int64_t size = tile_view_size(t, view), lanes = t->code->lanes;
@@ -76,6 +107,8 @@ tile_load(const Tile *t, const TileStep *step)
     const int64_t count = last >= 0 ? step->shape[last] : 1;
     const int64_t stride = last >= 0 ? memory->strides[last] : 0;
     int64_t index[TILE_NDIM] = {0};
+    t->bases[buffer] = t->buffers + t->code->places[buffer];
+    t->distances[buffer] = lanes * size;
     char *to = tile_buffer(t, &step->out[0]);
     do {
         const char *from = memory->data + t->row * memory->row_stride +
@@ -170,9 +203,9 @@ tile_clear_tail(const Tile *t, char *data, int64_t step_bytes, int64_t count, in
 }
 
 static char *
-element_at(const Tile *t, const TileRef *ref, const int64_t *index, int ndim, int64_t size)
+element_at(const Tile *t, const TileRef *ref, const int64_t *index, int ndim)
 {
-    return tile_buffer(t, ref) + tile_offset(ref->strides, index, ndim) * t->code->lanes * size;
+    return tile_buffer(t, ref) + tile_offset(ref->strides, index, ndim) * t->distances[ref->at];
 }
 
 /* The spans of the map's rows, where leaving out zeros changes nothing: not of infinity and NaN. */
@@ -181,7 +214,7 @@ usable_spans(const Tile *t, const TileStep *step, const TilePlan *plan, char *x,
 {
     const TileSpan *spans = (const TileSpan *)(void *)(t->sweep->packed + plan->spans);
     const int64_t size = dtype_size(dtype);
-    const int64_t x_step = step->in[0].strides[step->ndim] * t->code->lanes;
+    const int64_t x_step = step->in[0].strides[step->ndim] * tile_distance(t, step->in[0].at);
     if (spans[tile_space(step) * step->ni].end == 0) {
         return NULL;
     }
@@ -202,11 +235,11 @@ tile_map_rows(const Tile *t, const TileStep *step, const TilePlan *plan, const T
 {
     const TileRef *in = &step->in[0], *out = &step->out[0];
     const DType dtype = t->program->buffers[in->at].dtype;
-    const int64_t lanes = t->code->lanes;
     cpu_tile_kernels(dtype)->map(
-        tile_buffer(t, out), out->strides[0] * lanes,
+        tile_buffer(t, out), out->strides[0] * t->code->lanes,
         t->sweep->packed + plan->packed + first * step->nj * dtype_size(dtype), count, step->nj,
-        tile_buffer(t, in), in->strides[0] * lanes, t->n, spans == NULL ? NULL : spans + first);
+        tile_buffer(t, in), in->strides[0] * tile_distance(t, in->at), t->n,
+        spans == NULL ? NULL : spans + first, first == 0 ? tile_ahead(t, in->at) : 0);
 }
 
 void
@@ -217,12 +250,13 @@ tile_map(const Tile *t, const TileStep *step, const TilePlan *plan)
     const int64_t size = dtype_size(dtype), lanes = t->code->lanes, nd = step->ndim;
     int64_t index[TILE_NDIM] = {0}, row = 0;
     do {
-        char *x = element_at(t, in, index, step->ndim, size);
+        char *x = element_at(t, in, index, step->ndim);
         const TileSpan *spans = usable_spans(t, step, plan, x, dtype);
         cpu_tile_kernels(dtype)->map(
-            element_at(t, out, index, step->ndim, size), out->strides[nd] * lanes,
+            element_at(t, out, index, step->ndim), out->strides[nd] * lanes,
             t->sweep->packed + plan->packed + row * step->nj * size, step->ni, step->nj, x,
-            in->strides[nd] * lanes, t->n, spans == NULL ? NULL : spans + row);
+            in->strides[nd] * tile_distance(t, in->at), t->n,
+            spans == NULL ? NULL : spans + row, tile_ahead(t, in->at));
         row += step->ni;
     } while (tile_next_index(step->ndim, step->shape, index));
 }
@@ -232,16 +266,18 @@ tile_outer(const Tile *t, const TileStep *step)
 {
     const TileRef *a = &step->in[0], *b = &step->in[1];
     const DType dtype = t->program->buffers[a->at].dtype;
-    const int64_t size = dtype_size(dtype), lanes = t->code->lanes, nd = step->ndim;
+    const int64_t size = dtype_size(dtype), nd = step->ndim;
+    const int64_t a_step = a->strides[nd] * tile_distance(t, a->at);
+    const int64_t b_step = b->strides[nd] * tile_distance(t, b->at);
     int64_t index[TILE_NDIM] = {0};
     char *to = tile_part(t, step->to);
     do {
-        char *x = element_at(t, a, index, step->ndim, size);
-        char *y = element_at(t, b, index, step->ndim, size);
-        tile_clear_tail(t, x, a->strides[nd] * lanes * size, step->ni, size);
-        tile_clear_tail(t, y, b->strides[nd] * lanes * size, step->nj, size);
-        cpu_tile_kernels(dtype)->outer(to, x, a->strides[nd] * lanes, step->ni, y,
-                                       b->strides[nd] * lanes, step->nj, t->n);
+        char *x = element_at(t, a, index, step->ndim);
+        char *y = element_at(t, b, index, step->ndim);
+        tile_clear_tail(t, x, a_step * size, step->ni, size);
+        tile_clear_tail(t, y, b_step * size, step->nj, size);
+        cpu_tile_kernels(dtype)->outer(to, x, a_step, step->ni, y, b_step, step->nj, t->n,
+                                       tile_ahead(t, b->at));
         to += step->ni * step->nj * size;
     } while (tile_next_index(step->ndim, step->shape, index));
 }
@@ -252,12 +288,12 @@ tile_sum_rows(const Tile *t, const TileStep *step)
     const TileRef *ref = &step->in[0];
     const DType dtype = t->program->buffers[ref->at].dtype;
     const TileKernels *kernels = cpu_tile_kernels(dtype);
-    const int64_t size = dtype_size(dtype), lanes = t->code->lanes;
-    const int64_t stride = ref->strides[step->ndim] * lanes;
+    const int64_t size = dtype_size(dtype);
+    const int64_t stride = ref->strides[step->ndim] * tile_distance(t, ref->at);
     int64_t index[TILE_NDIM] = {0};
     char *to = tile_part(t, step->to);
     do {
-        char *x = element_at(t, ref, index, step->ndim, size);
+        char *x = element_at(t, ref, index, step->ndim);
         tile_clear_tail(t, x, stride * size, step->nj, size);
         kernels->sum(to, x, stride, step->nj, t->n);
         to += step->nj * size;

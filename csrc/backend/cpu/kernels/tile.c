@@ -138,9 +138,18 @@ join_spans(const int ni, const TileSpan *spans, int64_t nj)
     return all;
 }
 
+/* `count` elements, so many bytes ahead, into the second cache. */
+INLINE void
+fetch(const E *p, int64_t ahead, const int count)
+{
+    for (int k = 0; k < count; k += VL) {
+        __builtin_prefetch((const void *)((uintptr_t)(p + k) + (uintptr_t)ahead), 0, 2);
+    }
+}
+
 INLINE void
 map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const E *in,
-          int64_t in_step, const TileSpan *spans)
+          int64_t in_step, const TileSpan *spans, int64_t ahead)
 {
     const TileSpan span = join_spans(ni, spans, nj);
     Part sum[MAP_I][MAP_V];
@@ -152,7 +161,10 @@ map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const 
     for (int64_t j = span.begin; j < span.end; j++) {
         Part x[MAP_V];
         for (int v = 0; v < MAP_V; v++) {
-            x[v] = load_aligned(in + j * in_step + v * PL);
+            x[v] = load_part_unaligned(in + j * in_step + v * PL);
+        }
+        if (ahead != 0) {
+            fetch(in + j * in_step, ahead, MAP_V * PL);
         }
         for (int i = 0; i < ni; i++) {
             const E w = a[i * nj + j];
@@ -170,17 +182,18 @@ map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const 
 
 static void
 tile_map(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj, const void *in,
-         int64_t in_step, int64_t n, const TileSpan *spans)
+         int64_t in_step, int64_t n, const TileSpan *spans, int64_t ahead)
 {
     for (int64_t r = 0; r < n; r += MAP_V * PL) {
         for (int64_t i = 0; i < ni;) {
             E *const to = (E *)out + i * out_step + r;
             const E *const w = (const E *)a + i * nj, *const x = (const E *)in + r;
             const TileSpan *const s = spans == NULL ? NULL : spans + i;
+            const int64_t next = i == 0 ? ahead : 0;
             switch (ni - i) {
 #define CASE(k)                                                                                    \
     case k:                                                                                        \
-        map_block(k, to, out_step, w, nj, x, in_step, s);                                          \
+        map_block(k, to, out_step, w, nj, x, in_step, s, next);                                          \
         i += k;                                                                                    \
         break;
                 CASE(1)
@@ -192,7 +205,7 @@ tile_map(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj, con
 #endif
 #undef CASE
             default:
-                map_block(MAP_I, to, out_step, w, nj, x, in_step, s);
+                map_block(MAP_I, to, out_step, w, nj, x, in_step, s, next);
                 i += MAP_I;
             }
         }
@@ -224,7 +237,7 @@ tile_finite(const void *x, int64_t x_step, int64_t nj, int64_t n)
     Part sum = {0};
     for (int64_t j = 0; j < nj; j++) {
         for (int64_t r = 0; r < n; r += PL) {
-            sum += load_aligned((const E *)x + j * x_step + r) * 0; /* NaN, where it is not */
+            sum += load_part_unaligned((const E *)x + j * x_step + r) * 0; /* NaN, where it is not */
         }
     }
     bool all = true;
@@ -236,7 +249,7 @@ tile_finite(const void *x, int64_t x_step, int64_t nj, int64_t n)
 
 INLINE void
 outer_block(const int ni, const int nj, E *sum, int64_t sum_step, const E *p, int64_t p_step,
-            const E *q, int64_t q_step, int64_t n)
+            const E *q, int64_t q_step, int64_t n, int64_t ahead)
 {
     enum { ROOM = (OUTER_I * OUTER_J + VL - 1) / VL * VL };
     Part sums[ROOM][PARTS];
@@ -250,15 +263,18 @@ outer_block(const int ni, const int nj, E *sum, int64_t sum_step, const E *p, in
             Part y[OUTER_J];
             UNROLL
             for (int j = 0; j < nj; j++) {
-                y[j] = load_aligned(q + j * q_step + r);
+                y[j] = load_part_unaligned(q + j * q_step + r);
             }
             UNROLL
             for (int i = 0; i < ni; i++) {
-                const Part x = load_aligned(p + i * p_step + r);
+                const Part x = load_part_unaligned(p + i * p_step + r);
                 UNROLL
                 for (int j = 0; j < nj; j++) {
                     sum[i * nj + j] += x * y[j];
                 }
+            }
+            for (int j = 0; j < nj && h == 0 && ahead != 0; j++) {
+                fetch(q + j * q_step + r, ahead, VL);
             }
         }
         UNROLL
@@ -282,13 +298,13 @@ outer_block(const int ni, const int nj, E *sum, int64_t sum_step, const E *p, in
 
 INLINE void
 outer_rows(const int ni, E *sum, const E *p, int64_t p_step, const E *q, int64_t q_step,
-           int64_t nj, int64_t n)
+           int64_t nj, int64_t n, int64_t ahead)
 {
     for (int64_t j = 0; j < nj;) {
         switch (nj - j) {
 #define CASE(k)                                                                                    \
     case k:                                                                                        \
-        outer_block(ni, k, sum + j, nj, p, p_step, q + j * q_step, q_step, n);                     \
+        outer_block(ni, k, sum + j, nj, p, p_step, q + j * q_step, q_step, n, ahead);                     \
         j += k;                                                                                    \
         break;
             CASE(1)
@@ -299,7 +315,7 @@ outer_rows(const int ni, E *sum, const E *p, int64_t p_step, const E *q, int64_t
 #endif
 #undef CASE
         default:
-            outer_block(ni, OUTER_J, sum + j, nj, p, p_step, q + j * q_step, q_step, n);
+            outer_block(ni, OUTER_J, sum + j, nj, p, p_step, q + j * q_step, q_step, n, ahead);
             j += OUTER_J;
         }
     }
@@ -307,15 +323,16 @@ outer_rows(const int ni, E *sum, const E *p, int64_t p_step, const E *q, int64_t
 
 static void
 tile_outer(void *sum, const void *p, int64_t p_step, int64_t ni, const void *q, int64_t q_step,
-           int64_t nj, int64_t n)
+           int64_t nj, int64_t n, int64_t ahead)
 {
     for (int64_t i = 0; i < ni;) {
         E *const to = (E *)sum + i * nj;
         const E *const x = (const E *)p + i * p_step;
+        const int64_t next = i == 0 ? ahead : 0;
         switch (ni - i) {
 #define CASE(k)                                                                                    \
     case k:                                                                                        \
-        outer_rows(k, to, x, p_step, q, q_step, nj, n);                                            \
+        outer_rows(k, to, x, p_step, q, q_step, nj, n, next);                                            \
         i += k;                                                                                    \
         break;
             CASE(1)
@@ -326,7 +343,7 @@ tile_outer(void *sum, const void *p, int64_t p_step, int64_t ni, const void *q, 
 #endif
 #undef CASE
         default:
-            outer_rows(OUTER_I, to, x, p_step, q, q_step, nj, n);
+            outer_rows(OUTER_I, to, x, p_step, q, q_step, nj, n, next);
             i += OUTER_I;
         }
     }
@@ -342,9 +359,9 @@ tile_sum(void *sum, const void *x, int64_t x_step, int64_t nj, int64_t n)
         for (int k = 0; k < VL; k++) {
             const E *const p = (const E *)x + (j + (k < count ? k : 0)) * x_step;
             for (int h = 0; h < PARTS; h++) {
-                Part total = load_aligned(p + h * PL);
+                Part total = load_part_unaligned(p + h * PL);
                 for (int64_t r = VL; r < n; r += VL) {
-                    total += load_aligned(p + r + h * PL);
+                    total += load_part_unaligned(p + r + h * PL);
                 }
                 sums[k][h] = total;
             }
@@ -376,7 +393,7 @@ tile_moments(void *sum, const void *p, int64_t p_step, int64_t nk, const void *x
                     load_aligned(z + j * lanes + r) * load_aligned(z + l * lanes + r);
             }
             if (++count == TILE_MOMENT_ROWS || l == nx) {
-                tile_outer(to, rows, lanes, count, p, p_step, nk, n);
+                tile_outer(to, rows, lanes, count, p, p_step, nk, n, 0);
                 to += count * nk;
                 count = 0;
             }

@@ -24,16 +24,17 @@ typedef struct TileKernels {
     void (*store)(char *to, int64_t row_stride, const void *from, int64_t lanes, int64_t n,
                   int64_t count);
     /* out[i][r] = sum_j a[i * nj + j] in[j][r]; with the spans of a's rows, or NULL, zeros beyond
-     * them may be left out */
+     * them may be left out. Elements of
+     * `in`, and of q below, so many bytes ahead are fetched; none where that is 0 */
     void (*map)(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj,
-                const void *in, int64_t in_step, int64_t n, const TileSpan *spans);
+                const void *in, int64_t in_step, int64_t n, const TileSpan *spans, int64_t ahead);
     /* spans[ni]; is any row's shorter than the row? */
     bool (*find_spans)(TileSpan *spans, const void *a, int64_t ni, int64_t nj);
     /* Are x[j][r] finite? Lanes from n to the unit must be zero. */
     bool (*finite)(const void *x, int64_t x_step, int64_t nj, int64_t n);
     /* sum[i * nj + j] += sum_r p[i][r] q[j][r]; lanes from n to the unit must be zero */
     void (*outer)(void *sum, const void *p, int64_t p_step, int64_t ni, const void *q,
-                  int64_t q_step, int64_t nj, int64_t n);
+                  int64_t q_step, int64_t nj, int64_t n, int64_t ahead);
     /* sum[j] += sum_r x[j][r]; lanes from n to the unit must be zero */
     void (*sum)(void *sum, const void *x, int64_t x_step, int64_t nj, int64_t n);
     /* sum[f * nk + k] += sum_r p[k][r] z[j][r] z[l][r], f = j (j + 1) / 2 + l for l <= j <= nx,

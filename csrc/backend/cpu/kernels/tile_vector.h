@@ -50,6 +50,12 @@ load_aligned(const E *p)
     return *(const Part *)p;
 }
 
+INLINE Part
+load_part_unaligned(const E *p)
+{
+    return *(const PartUnaligned *)p;
+}
+
 INLINE Vec
 load_unaligned(const void *p)
 {
