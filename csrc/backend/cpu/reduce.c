@@ -109,6 +109,23 @@ reduce_chunk(const Reduce *r, const Access *from, int64_t begin, int64_t end, vo
     r->kernels->fold(acc, out);
 }
 
+/* Where the values of a result begin. */
+static inline char *
+values_of(const Reduce *r, int64_t result)
+{
+    return r->data + (r->kept.ndim == 1 ? result * r->kept.strides[0]
+                                        : access_offset(&r->kept, result));
+}
+
+/* Results of one chunk each, whose values lie side by side. */
+static void
+reduce_rows(const Reduce *r, int64_t begin, int64_t end)
+{
+    for (int64_t result = begin; result < end; result++) {
+        r->kernels->chunk(values_of(r, result), r->count, r->parts + result * r->size);
+    }
+}
+
 /* Tasks are (result, chunk). */
 static void
 reduce_inner(void *ctx, int64_t begin, int64_t end, int thread)
@@ -116,11 +133,15 @@ reduce_inner(void *ctx, int64_t begin, int64_t end, int thread)
     const Reduce *r = ctx;
     Access from = r->reduced;
     (void)thread;
+    if (r->chunks == 1 && from.contiguous && r->cast == NULL && !r->stops_early) {
+        reduce_rows(r, begin, end);
+        return;
+    }
     for (int64_t task = begin; task < end; task++) {
         const int64_t result = task / r->chunks, chunk = task % r->chunks;
         const int64_t first = chunk * SUM_CHUNK;
         const int64_t last = first + SUM_CHUNK < r->count ? first + SUM_CHUNK : r->count;
-        from.data = r->data + access_offset(&r->kept, result);
+        from.data = values_of(r, result);
         reduce_chunk(r, &from, first, last, r->parts + (chunk * r->results + result) * r->size);
     }
 }

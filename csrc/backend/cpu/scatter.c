@@ -49,44 +49,74 @@ put_block(const Scatter *s, char *to, const char *from)
     iterate_run(&it, data, 0, it.size, put_run, (void *)(uintptr_t)s);
 }
 
+/* Rows of single elements: element i of a row's values goes to offsets[i] of the row. */
+typedef struct PlaceRows {
+    char *out;
+    const char *value;
+    int64_t out_stride, value_stride; /* from row to row */
+    int64_t step;                     /* of the values in a row */
+    const int64_t *offsets;
+    int64_t n;
+} PlaceRows;
+
+enum { ROWS_TOGETHER = 4 }; /* additions at one place wait for each other, those of rows do not */
+
 #define DTYPE(suffix, T, name, kind, format)                                                       \
-    static void add_places_##suffix(char *out, const int64_t *offsets, const char *value,          \
-                                    int64_t step, int64_t n)                                       \
+    static inline void add_place_##suffix(char *out, const char *value)                            \
     {                                                                                              \
-        for (int64_t i = 0; i < n; i++) {                                                          \
-            T *y = (T *)(out + offsets[i]);                                                        \
-            const T x = *(const T *)(value + i * step);                                            \
-            *y = kind == 'b' ? (T)(*y != 0 || x != 0) : PLUS(T, *y, x);                            \
+        T *y = (T *)out;                                                                           \
+        const T x = *(const T *)value;                                                             \
+        *y = kind == 'b' ? (T)(*y != 0 || x != 0) : PLUS(T, *y, x);                                \
+    }                                                                                              \
+    static void add_places_##suffix(const PlaceRows *p, int64_t rows)                              \
+    {                                                                                              \
+        char *out = p->out;                                                                        \
+        const char *value = p->value;                                                              \
+        int64_t r = 0;                                                                             \
+        for (; r + ROWS_TOGETHER <= rows; r += ROWS_TOGETHER) {                                    \
+            for (int64_t i = 0; i < p->n; i++) {                                                   \
+                for (int64_t k = 0; k < ROWS_TOGETHER; k++) {                                      \
+                    add_place_##suffix(out + k * p->out_stride + p->offsets[i],                    \
+                                       value + k * p->value_stride + i * p->step);                 \
+                }                                                                                  \
+            }                                                                                      \
+            out += ROWS_TOGETHER * p->out_stride;                                                  \
+            value += ROWS_TOGETHER * p->value_stride;                                              \
+        }                                                                                          \
+        for (; r < rows; r++, out += p->out_stride, value += p->value_stride) {                    \
+            for (int64_t i = 0; i < p->n; i++) {                                                   \
+                add_place_##suffix(out + p->offsets[i], value + i * p->step);                      \
+            }                                                                                      \
         }                                                                                          \
     }
 #include "array/dtypes.def"
 #undef DTYPE
 
-typedef void (*AddPlaces)(char *, const int64_t *, const char *, int64_t, int64_t);
+typedef void (*AddPlaces)(const PlaceRows *, int64_t);
 static const AddPlaces add_places[DTYPE_COUNT] = {
 #define DTYPE(suffix, T, name, kind, format) add_places_##suffix,
 #include "array/dtypes.def"
 #undef DTYPE
 };
 
-/* Single elements: value element i of the run goes to offsets[i]. */
 static void
-put_places(const Scatter *s, char *out, const int64_t *offsets, const char *value, int64_t step,
-           int64_t n)
+put_places(const Scatter *s, const PlaceRows *p, int64_t rows)
 {
     if (s->add != NULL) {
-        add_places[s->out->dtype](out, offsets, value, step, n);
+        add_places[s->out->dtype](p, rows);
         return;
     }
-    switch (s->item) {
-    case 8:
-        for (int64_t i = 0; i < n; i++) {
-            memcpy(out + offsets[i], value + i * step, 8);
+    for (int64_t r = 0; r < rows; r++) {
+        char *out = p->out + r * p->out_stride;
+        const char *value = p->value + r * p->value_stride;
+        if (s->item == 8) {
+            for (int64_t i = 0; i < p->n; i++) {
+                memcpy(out + p->offsets[i], value + i * p->step, 8);
+            }
+            continue;
         }
-        return;
-    default:
-        for (int64_t i = 0; i < n; i++) {
-            memcpy(out + offsets[i], value + i * step, (size_t)s->item);
+        for (int64_t i = 0; i < p->n; i++) {
+            memcpy(out + p->offsets[i], value + i * p->step, (size_t)s->item);
         }
     }
 }
@@ -104,21 +134,46 @@ value_offset(const Scatter *s, int64_t t)
     return offset;
 }
 
+/* Have the places one stride in the value? */
+static bool
+is_even(const Scatter *s)
+{
+    return s->value.ndim - s->value_inner.ndim - s->places.axis == 1;
+}
+
+/* Single elements at places [t, t + n) of outer elements o to `last`. How many that were. */
+static int64_t
+scatter_elements(const Scatter *s, int64_t o, int64_t last, int64_t t, int64_t n,
+                 const int64_t *offsets)
+{
+    const Selection *p = &s->places;
+    const bool one_axis = p->axis == 1; /* or each outer element lies by itself */
+    const int64_t step = s->value.strides[p->axis];
+    const PlaceRows rows = {
+        .out = s->out->data + selection_outer_offset(p, s->out, o),
+        .value = s->value.data + selection_outer_offset(p, &s->value, o) + t * step,
+        .out_stride = one_axis ? s->out->strides[0] : 0,
+        .value_stride = one_axis ? s->value.strides[0] : 0,
+        .step = step,
+        .offsets = offsets,
+        .n = n,
+    };
+    const int64_t left = last - o < POLL_BLOCKS ? last - o : POLL_BLOCKS;
+    const int64_t count = one_axis ? left : 1;
+    put_places(s, &rows, count);
+    return count;
+}
+
 /* Places [t, t + n) at outer element o; of each block the elements [begin, end), if it is flat. */
 static void
 scatter_places(const Scatter *s, int64_t o, int64_t t, int64_t n, const int64_t *offsets,
                int64_t begin, int64_t end)
 {
     const Selection *p = &s->places;
-    const int place_axes = s->value.ndim - s->value_inner.ndim - p->axis;
     char *out = s->out->data + selection_outer_offset(p, s->out, o);
     const char *value = s->value.data + selection_outer_offset(p, &s->value, o);
-    const bool even = place_axes == 1; /* places have one stride in the value */
+    const bool even = is_even(s);
     const int64_t step = even ? s->value.strides[p->axis] : 0;
-    if (p->inner_size == 1 && even) {
-        put_places(s, out, offsets, value + t * step, step, n);
-        return;
-    }
     for (int64_t i = 0; i < n; i++) {
         const char *from = value + (even ? (t + i) * step : value_offset(s, t + i));
         char *to = out + offsets[i];
@@ -135,16 +190,24 @@ static void
 scatter_outer(const Scatter *s, int64_t o, int64_t last, int64_t begin, int64_t end)
 {
     const Selection *p = &s->places;
-    int64_t offsets[SELECTION_BLOCK];
+    const bool single = p->inner_size == 1 && is_even(s);
+    int64_t offsets[SELECTION_BLOCK], done = 0;
     for (int64_t t = 0; t < p->n; t += SELECTION_BLOCK) {
         const int64_t n = p->n - t < SELECTION_BLOCK ? p->n - t : SELECTION_BLOCK;
         selection_offsets(p, t, t + n, offsets);
-        for (int64_t k = o; k < last; k++) {
-            const int64_t done = t / SELECTION_BLOCK * (last - o) + k - o;
-            if (done % POLL_BLOCKS == POLL_BLOCKS - 1 && pool_interrupted()) {
-                return;
+        for (int64_t k = o, count = 1; k < last; k += count) {
+            if (single) {
+                count = scatter_elements(s, k, last, t, n, offsets);
+            } else {
+                scatter_places(s, k, t, n, offsets, begin, end);
             }
-            scatter_places(s, k, t, n, offsets, begin, end);
+            done += count;
+            if (done >= POLL_BLOCKS) {
+                done = 0;
+                if (pool_interrupted()) {
+                    return;
+                }
+            }
         }
     }
 }

@@ -188,6 +188,7 @@ greater(E a, E b)
         for (int i = 0; i < (width) * (parts); i++) {                                              \
             a[i] = i < n * (parts) ? JOIN(value, x[i]) : value;                                    \
         }                                                                                          \
+        _Pragma("GCC unroll 8")                                                                    \
         for (int half = (width) * (parts) / 2; half >= (parts); half /= 2) {                       \
             for (int k = 0; k < half; k++) {                                                       \
                 a[k] = JOIN(a[k], a[k + half]);                                                    \
