@@ -77,6 +77,28 @@ lower_part(Node *x, double diagonal)
     return build3(OP_where, below_mask(n), x, rest);
 }
 
+/* Is it a matrix transposed, as in x @ w.T? */
+static bool
+is_turned(const Node *x)
+{
+    const int64_t *strides = x->params + 4; /* after the offset, the number of axes, the shape */
+    return x->op == OP_view && x->ndim == 2 && strides[0] == 1 && strides[1] == x->shape[0];
+}
+
+/* The cotangent of factor i. Of one that is turned it is made as that of the matrix: so nothing
+ * needs to be transposed. */
+static Node *
+cotangent_of_factor(const Derivation *d, int i)
+{
+    const Node *input = d->node->inputs[i];
+    Node *other = d->node->inputs[1 - i];
+    if (is_turned(input) && d->g->ndim == 2) {
+        Node *g = transpose(d->g);
+        return transpose(i == 0 ? matmul(other, g) : matmul(g, other));
+    }
+    return i == 0 ? matmul(d->g, transpose(other)) : matmul(transpose(other), d->g);
+}
+
 static Status
 derive_matmul(const Derivation *d)
 {
@@ -85,8 +107,7 @@ derive_matmul(const Derivation *d)
             continue;
         }
         const Node *input = d->node->inputs[i];
-        Node *other = transpose(d->node->inputs[1 - i]);
-        Node *full = i == 0 ? matmul(d->g, other) : matmul(other, d->g);
+        Node *full = cotangent_of_factor(d, i);
         if (derive_give(d, i, build_sum_to(full, input->ndim, input->shape)) != STATUS_OK) {
             return STATUS_ERROR;
         }
