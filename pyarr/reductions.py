@@ -257,41 +257,6 @@ def cumulative_prod(x, /, *, axis=None, dtype=None, out=None, include_initial=Fa
     return _cumulative("cumprod", x, axis, dtype, out, include_initial)
 
 
-def logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False):
-    """log(sum(b * exp(a))) without overflow; -inf, with gradient 0, where the sum is 0.
-
-    `b` are weights (default 1); with `return_sign` the sign of a sum that may be
-    negative comes as a second result, else a negative sum gives NaN.
-
-    >>> import pyarr as pa
-    >>> round(float(pa.logsumexp([1000.0, 1000.0])), 4)
-    1000.6931
-    """
-    a = inexact(a)
-    axes = axes_of(axis, a.ndim)
-    if b is not None:
-        b = array_of(b)
-        a = _core.where(b == 0, -numpy.inf, a)
-    top = _core.max(
-        a.real if a.dtype.kind == "c" else a, axis=axes, keepdims=True
-    ).detach()
-    top = _core.where(_core.isfinite(top), top, zero_of(top))
-    terms = _core.exp(a - top)
-    total = _core.sum(terms if b is None else b * terms, axis=axes, keepdims=True)
-    sign = None
-    if return_sign:
-        sign = _core.sign(total)
-        total = total * _core.conjugate(sign)
-    # An empty sum is replaced off the path of derivatives: there its terms are 0, so the
-    # slope is without a mask, which would follow the cotangent through all of the formula.
-    empty = total.detach() == 0
-    result = _core.log(total + empty) + _core.where(empty, -numpy.inf, top)
-    if not keepdims:
-        result = result.squeeze(axes)
-        sign = None if sign is None else sign.squeeze(axes)
-    return (result, sign) if return_sign else result
-
-
 def softmax(x, axis=None):
     """exp(x) / sum(exp(x)) along axes, without overflow.
 

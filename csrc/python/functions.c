@@ -468,6 +468,12 @@ static PyMethodDef functions[] = {
     ROW(cumprod, "cumprod(a, axis=None, dtype=None, out=None)\n--\n\n"
                  "Cumulative product along an axis, or of the flattened array.\n\n"
                  ">>> import pyarr as pa\n>>> pa.cumprod([2.0, 3.0])\narray([2., 6.])\n"),
+    ROW(logsumexp, "logsumexp(a, axis=None, b=None, keepdims=False, return_sign=False)\n--\n\n"
+                   "log(sum(b * exp(a))) without overflow; -inf, with gradient 0, where the sum\n"
+                   "is 0. `b` are weights (default 1); with `return_sign` the sign of a sum that\n"
+                   "may be negative comes as a second result, else a negative sum gives NaN.\n\n"
+                   ">>> import pyarr as pa\n>>> round(float(pa.logsumexp([1000.0, 1000.0])), 4)\n"
+                   "1000.6931\n"),
     ROW(matmul, "matmul(x1, x2, out=None)\n--\n\n"
                 "Matrix product; stacks of matrices (..., n, k) and (..., k, m) broadcast; a\n"
                 "vector is a row on the left, a column on the right. ValueError when the inner\n"

@@ -28,6 +28,8 @@ typedef struct ReduceArgs {
     PyObject *axis, *dtype, *out, *keepdims, *initial, *where;
 } ReduceArgs;
 PyObject *function_reduce(OpCode op, Array *x, const ReduceArgs *r);
+/* 0, or -1 with ValueError where there is nothing to reduce and no result for that. */
+int function_check_reduced(OpCode op, const Array *x, int naxes, const int *axes);
 /* Along one axis (None: flattened): op is OP_cumsum or OP_cumprod. */
 PyObject *function_scan(OpCode op, Array *x, PyObject *axis, PyObject *dtype, PyObject *out);
 
@@ -38,6 +40,9 @@ FUNCTION(where);
 FUNCTION(nonzero);
 FUNCTION(take);
 FUNCTION(diagonal);
+
+/* logsumexp.c */
+FUNCTION(logsumexp);
 
 /* sorting.c */
 FUNCTION(sort);

@@ -138,6 +138,18 @@ is_empty_reduction(const Array *x, int naxes, const int *axes)
     return empty;
 }
 
+int
+function_check_reduced(OpCode op, const Array *x, int naxes, const int *axes)
+{
+    const Reduction r = reduction_of(op);
+    if (r.has_identity || !is_empty_reduction(x, naxes, axes)) {
+        return 0;
+    }
+    PyErr_Format(PyExc_ValueError,
+                 "zero-size array to reduction operation %s which has no identity", r.ufunc);
+    return -1;
+}
+
 /* Small integers add up in 64 bits; a dtype= that asks for fewer gets the low ones. Takes over
  * `result` (NULL passes). NULL with an exception. */
 static Array *
@@ -186,17 +198,10 @@ function_reduce(OpCode op, Array *x, const ReduceArgs *args)
     if (masked == NULL) {
         return NULL;
     }
-    Array *result;
-    if (!r.has_identity && is_empty_reduction(masked, naxes, axes)) {
-        if (initial != NULL) {
-            result = empty_result(masked, naxes, axes, keepdims, initial);
-        } else {
-            result = NULL;
-            PyErr_Format(PyExc_ValueError,
-                         "zero-size array to reduction operation %s which has no identity",
-                         r.ufunc);
-        }
-    } else {
+    Array *result = NULL;
+    if (initial != NULL && !r.has_identity && is_empty_reduction(masked, naxes, axes)) {
+        result = empty_result(masked, naxes, axes, keepdims, initial);
+    } else if (function_check_reduced(op, masked, naxes, axes) == 0) {
         result = graph_reduce(op, masked, naxes, axes, keepdims);
         if (result == NULL) {
             error_raise();
