@@ -348,6 +348,65 @@ read_elsewhere(const StageBuild *b, int32_t at)
     return g->result[at];
 }
 
+static int
+uses_of(const StageBlock *block, int reg)
+{
+    int uses = 0;
+    for (int k = 0; k < block->ncode; k++) {
+        for (int i = 0; i < block->code[k].nin; i++) {
+            uses += block->code[k].in[i] == reg;
+        }
+    }
+    for (int o = 0; o < block->nout; o++) {
+        uses += block->out_registers[o] == reg;
+    }
+    for (int s = 0; s < block->nsums; s++) {
+        uses += block->sum_registers[s] == reg;
+    }
+    return uses;
+}
+
+/* The product that alone is added by the instruction, by number, or -1. */
+static int
+find_product(const StageBlock *block, const Instruction *sum)
+{
+    const DType dtype = (DType)sum->loop;
+    if (sum->op != OP_add || !dtype_is_float(dtype) || sum->in[1] < VALUES ||
+        uses_of(block, sum->in[1]) != 1) {
+        return -1;
+    }
+    for (int k = 0; k < block->ncode; k++) {
+        const Instruction *code = &block->code[k];
+        if (code->out == sum->in[1]) {
+            return code->op == OP_multiply && code->loop == dtype ? k : -1;
+        }
+    }
+    return -1;
+}
+
+/* Products that are summed contract into the sums. */
+static void
+contract_sums(StageBlock *block)
+{
+    for (int k = 0; k < block->ncode && backend_cpu_has_fma(); k++) {
+        Instruction *sum = &block->code[k];
+        const int product = find_product(block, sum);
+        if (product < 0) {
+            continue;
+        }
+        const Instruction factors = block->code[product];
+        sum->op = OP_fma;
+        sum->nin = 3;
+        sum->in[2] = sum->in[0];
+        sum->in[0] = factors.in[0];
+        sum->in[1] = factors.in[1];
+        memmove(&block->code[product], &block->code[product + 1],
+                (size_t)(block->ncode - product - 1) * sizeof *block->code);
+        block->ncode--;
+        k--;
+    }
+}
+
 static Status
 finish_block(StageBuild *b, StageBlock *block)
 {
@@ -363,6 +422,7 @@ finish_block(StageBuild *b, StageBlock *block)
             }
         }
     }
+    contract_sums(block);
     for (int k = 0; k < block->ncode; k++) {
         block->code[k].out = final_register(block, block->code[k].out);
         for (int i = 0; i < block->code[k].nin; i++) {

@@ -363,7 +363,11 @@ read_rows(const void *ctx, int64_t first, int64_t n, double *to)
     for (int64_t i = 0; i < n; i++) {
         const char *from = matrix->data + (first + i) * matrix->strides[axis];
         double *row = to + i * (m->nx + 1);
-        for (int64_t j = 0; j < m->nx; j++, from += stride) {
+        const bool plain = m->matrix_sign == 1 && stride == (int64_t)sizeof(double);
+        if (plain) {
+            memcpy(row, from, (size_t)m->nx * sizeof(double));
+        }
+        for (int64_t j = 0; j < m->nx && !plain; j++, from += stride) {
             row[j] = m->matrix_sign * element_at(from);
         }
         row[m->nx] = 0.0;

@@ -19,15 +19,15 @@ typedef struct TilePlan {
     bool uniforms_vary;
     BlockCode *together; /* TILE_LINE: for several rows at once, or NULL */
     int64_t copies;    /* TILE_LINE: where operands are copied to, in the scratch */
-    int64_t packed;    /* TILE_MAP, TILE_ROW_MAP: where in[1] lies once packed, in bytes */
-    int64_t spans;     /* TILE_MAP: where the spans of its rows lie, and after them one whose end
-                        * is not 0 if they are of use */
+    int64_t packed;    /* TILE_ROW_MAP: where in[1] lies once packed, in bytes; TILE_MAP: where a
+                        * TileMatrix lies, and behind it room for what that points to */
     int64_t carried;   /* sums of a block without axes: where they lie from tile to tile, or -1 */
     int64_t rows;      /* TILE_ROW_MAP, TILE_ROW_OUTER: where rows are copied to, in bytes */
     bool first, last;  /* of the steps that read those rows */
     bool inside;       /* TILE_MAP: the block that reads it computes it */
-    int map;           /* TILE_BLOCK: that step, and how many of its rows each index of the */
-    int64_t map_rows;  /* outermost axis reads; 0 where there is none */
+    int map;           /* TILE_BLOCK: that step, and how many of its rows each index of the
+                        * outermost axis reads; 0 where there is none */
+    int64_t map_rows;
     int stream, nstreams; /* TILE_BLOCK: the first that it fetches, and how many a run does */
 } TilePlan;
 
@@ -46,6 +46,12 @@ typedef struct TileStream {
     int64_t element; /* inner element */
     int part;        /* of several streams of an element */
 } TileStream;
+
+/* The shared side of a map as [..][i][j]. */
+typedef struct TileMatrix {
+    const char *rows;      /* where they lie, or a copy */
+    const TileSpan *spans; /* of each row, or NULL if no row begins or ends with zeros */
+} TileMatrix;
 
 struct TileCode {
     const TileProgram *program;
@@ -202,7 +208,7 @@ void tile_moments(const Tile *t, const TileStep *step);
 void tile_clear_tail(const Tile *t, char *data, int64_t step_bytes, int64_t count, int64_t size);
 void tile_gather(const Tile *t, const TileStep *step);
 void tile_scatter(const Tile *t, const TileStep *step);
-/* The shared side of a map as [..][i][j], rows padded by zeros. */
+/* The shared side of a map made ready. */
 void tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan);
 
 #endif

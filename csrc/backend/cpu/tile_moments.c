@@ -40,45 +40,36 @@ static void
 shift_rows(const TileMoments *m, double *row)
 {
     for (int64_t i = 0; i < m->ni; i++, row += m->nx + 1) {
+        double shift = row[m->nx];
         for (int64_t j = 0; j < m->nx; j++) {
-            row[m->nx] += row[j] * m->pivot[j];
+            shift += row[j] * m->pivot[j];
         }
+        row[m->nx] = shift;
     }
 }
 
-static bool
-all_finite(const double *x, int64_t n)
+/* From products with z, and after them with 1, those with x. */
+static void
+write_rows(const TileMoments *m, int64_t first, const double *from, int64_t step)
 {
-    const uint64_t exponent = UINT64_C(0x7ff) << 52;
-    uint64_t found = 0;
-    for (int64_t i = 0; i < n; i++) {
-        uint64_t bits;
-        memcpy(&bits, &x[i], sizeof bits);
-        found |= (uint64_t)((bits & exponent) == exponent);
-    }
-    return found == 0;
-}
-
-static bool
-write_rows(const TileMoments *m, int64_t first, double *from, int64_t step)
-{
-    bool finite = true;
     for (int64_t i = 0; i < m->ni; i++, from += step) {
-        for (int64_t j = 0; j < m->nx; j++) {
-            from[j] += from[m->nx] * m->pivot[j];
-            m->product[(first + i) * m->row_stride + j * m->x_stride] = from[j];
+        double *to = m->product + (first + i) * m->row_stride;
+        for (int64_t j = 0; j < m->nx && m->x_stride == 1; j++) {
+            to[j] = from[j];
+        }
+        for (int64_t j = 0; j < m->nx && m->x_stride != 1; j++) {
+            to[j * m->x_stride] = from[j];
         }
         if (m->sum != NULL) {
             m->sum[first + i] = from[m->nx];
         }
-        finite = finite && all_finite(from, m->nx + 1);
     }
-    return finite;
 }
 
 typedef struct Finish {
     const TileMoments *moments;
-    char *memory; /* for each thread a matrix, a product and rows */
+    const double *pivot; /* with zeros after it */
+    char *memory;        /* for each thread a matrix, a product and rows */
     int64_t step, thread_bytes;
     atomic_bool finite;
 } Finish;
@@ -98,9 +89,10 @@ finish_part(void *ctx, int64_t begin, int64_t end, int thread)
         shift_rows(m, rows);
         cpu_tile_kernels(DT_f64)->map(product, f->step, rows, m->ni, width, matrix, f->step, width,
                                       NULL, 0);
-        if (!write_rows(m, k * m->ni, product, f->step)) {
+        if (!cpu_tile_kernels(DT_f64)->moved(product, f->step, m->ni, m->nx, f->pivot)) {
             atomic_store(&f->finite, false);
         }
+        write_rows(m, k * m->ni, product, f->step);
     }
 }
 
@@ -110,11 +102,16 @@ backend_cpu_tile_moments(const TileMoments *m, bool *finite)
     const int64_t width = m->nx + 1, work = m->ni * width * width;
     Finish f = {.moments = m, .step = tile_round(width, TILE_UNIT), .finite = true};
     f.thread_bytes = (width + 2 * m->ni) * f.step * (int64_t)sizeof(double);
-    const size_t bytes = (size_t)(pool_size() * f.thread_bytes);
+    const int64_t threads_bytes = pool_size() * f.thread_bytes;
+    const size_t bytes = (size_t)(threads_bytes + f.step * (int64_t)sizeof(double));
     f.memory = mem_new(bytes);
     if (f.memory == NULL) {
         return STATUS_ERROR;
     }
+    double *const pivot = (double *)(void *)(f.memory + threads_bytes);
+    memset(pivot, 0, (size_t)f.step * sizeof *pivot);
+    memcpy(pivot, m->pivot, (size_t)m->nx * sizeof *pivot);
+    f.pivot = pivot;
     const Status status = pool_run(m->nk, FINISH_WORK / work + 1, finish_part, &f);
     *finite = atomic_load(&f.finite);
     mem_free(f.memory, bytes);

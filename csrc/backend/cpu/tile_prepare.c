@@ -497,14 +497,11 @@ prepare_steps(TileCode *code)
         if (step->kind == TILE_MAP || step->kind == TILE_ROW_MAP) {
             plan->packed = code->packed_bytes;
             const DType dtype = p->views[step->in[1].at].dtype;
-            code->packed_bytes += tile_round(tile_space(step) * step->ni *
-                                                 tile_packed_step(step, dtype) * dtype_size(dtype),
-                                             64);
-        }
-        if (step->kind == TILE_MAP) {
-            plan->spans = code->packed_bytes;
-            code->packed_bytes += tile_round((tile_space(step) * step->ni + 1) *
-                                                 (int64_t)sizeof(TileSpan), 64);
+            const int64_t rows = tile_space(step) * step->ni;
+            const int64_t behind = rows * tile_packed_step(step, dtype) * dtype_size(dtype);
+            const size_t own = sizeof(TileMatrix) + (size_t)rows * sizeof(TileSpan);
+            code->packed_bytes +=
+                tile_round(step->kind == TILE_MAP ? (int64_t)own + behind : behind, 64);
         }
         if (step->kind == TILE_MOMENTS) {
             const int64_t rows = step->ni + 1 + TILE_MOMENT_ROWS;

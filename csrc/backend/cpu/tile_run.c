@@ -194,18 +194,45 @@ chunks_in_a_row(const TileCode *code)
     return code->alone ? code->chunks : count > 1 ? count : 1;
 }
 
+typedef struct Merge {
+    const ReduceKernels *kernels;
+    char *parts, *to; /* chunk after chunk; the result */
+    int64_t size, count, chunks;
+} Merge;
+
+/* Some elements of all chunks, as a tree. */
 static void
+merge_range(void *ctx, int64_t begin, int64_t end, int thread)
+{
+    const Merge *m = ctx;
+    const int64_t row = m->count * m->size, bytes = (end - begin) * m->size;
+    char *const first = m->parts + begin * m->size;
+    (void)thread;
+    for (int64_t step = 1; step < m->chunks; step *= 2) {
+        for (int64_t k = 0; k + step < m->chunks; k += 2 * step) {
+            m->kernels->join(first + k * row, first + (k + step) * row, end - begin);
+        }
+    }
+    memcpy(m->to + begin * m->size, first, (size_t)bytes);
+}
+
+static Status
 merge_chunks(const TileSweep *sweep, char *const *sums)
 {
+    enum { MERGE_WORK = 1 << 13 }; /* elements of chunks that one thread had better merge */
     const TileCode *code = sweep->code;
-    for (int s = 0; s < code->program->nsums; s++) {
+    Status status = STATUS_OK;
+    for (int s = 0; s < code->program->nsums && status == STATUS_OK; s++) {
         const TileSum *sum = &code->program->sums[s];
-        const ReduceKernels *kernels = cpu_reduce_kernels(tile_reduce_op(sum->op), sum->dtype);
-        const int size = dtype_size(sum->dtype);
-        char *parts = sweep->parts + code->sum_places[s];
-        cpu_merge_chunks(kernels, parts, size, sum->count, code->chunks);
-        memcpy(sums[s], parts, (size_t)(sum->count * size));
+        Merge merge = {.kernels = cpu_reduce_kernels(tile_reduce_op(sum->op), sum->dtype),
+                       .parts = sweep->parts + code->sum_places[s],
+                       .to = sums[s],
+                       .size = dtype_size(sum->dtype),
+                       .count = sum->count,
+                       .chunks = code->chunks};
+        status = pool_run(sum->count, MERGE_WORK / code->chunks + 1, merge_range, &merge);
     }
+    return status;
 }
 
 static Status
@@ -248,7 +275,7 @@ backend_cpu_tile_run(const TileCode *code, const TileMemory *views, char *const 
         status = status == STATUS_OK ? sweep_status(&sweep) : status;
     }
     if (status == STATUS_OK) {
-        merge_chunks(&sweep, sums);
+        status = merge_chunks(&sweep, sums);
     }
     mem_free(sweep.workspace, bytes);
     mem_free(sweep.packed, (size_t)code->packed_bytes);

@@ -208,14 +208,20 @@ element_at(const Tile *t, const TileRef *ref, const int64_t *index, int ndim)
     return tile_buffer(t, ref) + tile_offset(ref->strides, index, ndim) * t->distances[ref->at];
 }
 
+static const TileMatrix *
+matrix_of(const Tile *t, const TilePlan *plan)
+{
+    return (const TileMatrix *)(const void *)(t->sweep->packed + plan->packed);
+}
+
 /* The spans of the map's rows, where leaving out zeros changes nothing: not of infinity and NaN. */
 static const TileSpan *
 usable_spans(const Tile *t, const TileStep *step, const TilePlan *plan, char *x, DType dtype)
 {
-    const TileSpan *spans = (const TileSpan *)(void *)(t->sweep->packed + plan->spans);
+    const TileSpan *spans = matrix_of(t, plan)->spans;
     const int64_t size = dtype_size(dtype);
     const int64_t x_step = step->in[0].strides[step->ndim] * tile_distance(t, step->in[0].at);
-    if (spans[tile_space(step) * step->ni].end == 0) {
+    if (spans == NULL) {
         return NULL;
     }
     tile_clear_tail(t, x, x_step * size, step->nj, size);
@@ -237,7 +243,7 @@ tile_map_rows(const Tile *t, const TileStep *step, const TilePlan *plan, const T
     const DType dtype = t->program->buffers[in->at].dtype;
     cpu_tile_kernels(dtype)->map(
         tile_buffer(t, out), out->strides[0] * t->code->lanes,
-        t->sweep->packed + plan->packed + first * step->nj * dtype_size(dtype), count, step->nj,
+        matrix_of(t, plan)->rows + first * step->nj * dtype_size(dtype), count, step->nj,
         tile_buffer(t, in), in->strides[0] * tile_distance(t, in->at), t->n,
         spans == NULL ? NULL : spans + first, first == 0 ? tile_ahead(t, in->at) : 0);
 }
@@ -254,7 +260,7 @@ tile_map(const Tile *t, const TileStep *step, const TilePlan *plan)
         const TileSpan *spans = usable_spans(t, step, plan, x, dtype);
         cpu_tile_kernels(dtype)->map(
             element_at(t, out, index, step->ndim), out->strides[nd] * lanes,
-            t->sweep->packed + plan->packed + row * step->nj * size, step->ni, step->nj, x,
+            matrix_of(t, plan)->rows + row * step->nj * size, step->ni, step->nj, x,
             in->strides[nd] * tile_distance(t, in->at), t->n,
             spans == NULL ? NULL : spans + row, tile_ahead(t, in->at));
         row += step->ni;
@@ -300,16 +306,25 @@ tile_sum_rows(const Tile *t, const TileStep *step)
     } while (tile_next_index(step->ndim, step->shape, index));
 }
 
-/* The shared side of a map as [..][i][j], rows padded by zeros; their spans. */
-void
-tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan)
+/* Is the shared side contiguous, so that it can be read where it lies? */
+static bool
+lies_packed(const TileStep *step, const TileMemory *memory, int64_t size)
 {
-    const TileView *view = &sweep->code->program->views[step->in[1].at];
-    const TileMemory *memory = &sweep->views[step->in[1].at];
-    const int64_t size = dtype_size(view->dtype);
-    const int64_t padding = (tile_packed_step(step, view->dtype) - step->nj) * size;
+    int64_t stride = size;
+    bool packed = (uintptr_t)memory->data % (uintptr_t)size == 0;
+    for (int d = step->ndim + 1; d >= 0; d--) {
+        const int64_t n = d == step->ndim + 1 ? step->nj : d == step->ndim ? step->ni
+                                                                            : step->shape[d];
+        packed = packed && (n == 1 || memory->strides[d] == stride);
+        stride *= n;
+    }
+    return packed;
+}
+
+static void
+pack_rows(const TileStep *step, const TileMemory *memory, int64_t size, int64_t padding, char *to)
+{
     int64_t index[TILE_NDIM] = {0};
-    char *to = sweep->packed + plan->packed;
     do {
         const char *from = memory->data + tile_offset(memory->strides, index, step->ndim);
         const int64_t stride = memory->strides[step->ndim + 1];
@@ -326,11 +341,29 @@ tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan)
             to += padding;
         }
     } while (tile_next_index(step->ndim, step->shape, index));
-    if (step->kind == TILE_MAP) {
-        TileSpan *spans = (TileSpan *)(void *)(sweep->packed + plan->spans);
-        const int64_t rows = tile_space(step) * step->ni;
-        const bool any = cpu_tile_kernels(view->dtype)->find_spans(
-            spans, sweep->packed + plan->packed, rows, step->nj);
-        spans[rows] = (TileSpan){0, any};
+}
+
+void
+tile_pack(const TileSweep *sweep, const TileStep *step, const TilePlan *plan)
+{
+    const DType dtype = sweep->code->program->views[step->in[1].at].dtype;
+    const TileMemory *memory = &sweep->views[step->in[1].at];
+    const int64_t size = dtype_size(dtype);
+    char *const room = sweep->packed + plan->packed;
+    if (step->kind == TILE_ROW_MAP) {
+        const int64_t padding = (tile_packed_step(step, dtype) - step->nj) * size;
+        pack_rows(step, memory, size, padding, room);
+        return;
     }
+    const int64_t rows = tile_space(step) * step->ni;
+    TileMatrix *const matrix = (TileMatrix *)(void *)room;
+    TileSpan *const spans = (TileSpan *)(void *)(matrix + 1);
+    matrix->rows = memory->data;
+    if (!lies_packed(step, memory, size)) {
+        char *const copy = (char *)(spans + rows);
+        pack_rows(step, memory, size, 0, copy);
+        matrix->rows = copy;
+    }
+    const bool any = cpu_tile_kernels(dtype)->find_spans(spans, matrix->rows, rows, step->nj);
+    matrix->spans = any ? spans : NULL;
 }

@@ -247,6 +247,19 @@ tile_finite(const void *x, int64_t x_step, int64_t nj, int64_t n)
     return all;
 }
 
+static bool
+tile_moved(void *rows, int64_t step, int64_t ni, int64_t nx, const void *pivot)
+{
+    for (int64_t i = 0; i < ni; i++) {
+        E *const row = (E *)rows + i * step;
+        const E last = row[nx];
+        for (int64_t j = 0; j <= nx; j += PL) {
+            *(Part *)(row + j) += load_aligned((const E *)pivot + j) * last;
+        }
+    }
+    return tile_finite(rows, step, ni, nx + 1);
+}
+
 INLINE void
 outer_block(const int ni, const int nj, E *sum, int64_t sum_step, const E *p, int64_t p_step,
             const E *q, int64_t q_step, int64_t n, int64_t ahead)
@@ -405,4 +418,5 @@ tile_moments(void *sum, const void *p, int64_t p_step, int64_t nk, const void *x
 #define TABLE(dtype, isa) TABLE_(dtype, isa)
 extern const TileKernels TABLE(T, ISA);
 const TileKernels TABLE(T, ISA) = {tile_load,   tile_store, tile_map, tile_find_spans,
-                                   tile_finite, tile_outer, tile_sum, tile_moments};
+                                   tile_finite, tile_outer, tile_sum, tile_moments,
+                                   tile_moved};

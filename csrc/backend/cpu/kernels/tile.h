@@ -42,6 +42,9 @@ typedef struct TileKernels {
      * The scratch has room for nx + 1 + TILE_MOMENT_ROWS rows of lanes. */
     void (*moments)(void *sum, const void *p, int64_t p_step, int64_t nk, const void *x,
                     int64_t x_step, const void *pivot, int64_t nx, int64_t n, void *scratch);
+    /* row[j] += row[nx] pivot[j] for rows of `step` elements, a multiple of the unit, zero from
+     * nx + 1 on as the pivot is from nx on; are all finite? */
+    bool (*moved)(void *rows, int64_t step, int64_t ni, int64_t nx, const void *pivot);
 } TileKernels;
 
 /* Rows of contiguous elements, read where they lie. */
