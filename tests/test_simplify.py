@@ -635,3 +635,30 @@ def test_logsumexp_has_no_masks_in_its_gradient():
     found = operations(text, "(4, 5)")
     assert "where" not in found, text
     assert "int64" not in text, text
+
+
+def test_gradients_of_transposed_factors_are_not_transposed():
+    x, w = np.linspace(-1.0, 1.0, 45).reshape(9, 5), np.linspace(-0.3, 0.4, 35)
+    w = w.reshape(7, 5)
+    call = pa.value_and_grad(lambda w: 3.5 * pa.sum(pa.tanh(pa.asarray(x) @ w.T)))
+    steps = pa.explain(call)(w).plans[0]["steps"]
+    assert [step["name"] for step in steps if step["shape"] == (7, 5)] == ["matmul"]
+    _, gradient = call(w)
+    np.testing.assert_allclose(
+        gradient, 3.5 * (1 - np.tanh(x @ w.T) ** 2).T @ x, rtol=1e-13
+    )
+
+
+def test_numbers_move_through_views_into_the_work_that_reads_them():
+    """The factor of a backward product needs no pass of its own."""
+    x, w = np.linspace(-1.0, 1.5, 60).reshape(12, 5), np.linspace(-0.3, 0.4, 15)
+
+    def f(w):
+        return 2 * pa.sum((pa.asarray(x) @ pa.reshape(pa.exp(w), (5, 3))) ** 2)
+
+    steps = pa.explain(pa.value_and_grad(f))(w).plans[0]["steps"]
+    names = [step["name"] for step in steps if step["shape"] == (5, 3)]
+    assert names == ["matmul"]
+    matrix = np.exp(w).reshape(5, 3)
+    expected = 4 * (x.T @ (x @ matrix) * matrix).ravel()
+    np.testing.assert_allclose(pa.grad(f)(w), expected, rtol=1e-12)

@@ -32,22 +32,6 @@ is_complex(const Node *node)
     return node->dtype == DT_c128;
 }
 
-static bool
-is_elementwise(Node *node)
-{
-    return node->op < OP_COUNT && !node_has_value(node) &&
-           (op_is_elementwise((OpCode)node->op) || node->op == OP_cast);
-}
-
-static Node *
-below_views(Node *node)
-{
-    while (simplify_is(node, OP_view)) {
-        node = node->inputs[0];
-    }
-    return node;
-}
-
 /* ---- parts of what there is ---- */
 
 /* A cast of real numbers, but for lone numbers: those multiply complex values as they are. */
@@ -55,13 +39,13 @@ static bool
 is_real_cast(Node *z)
 {
     return simplify_is(z, OP_cast) && is_complex(z) && z->inputs[0]->dtype == DT_f64 &&
-           below_views(z->inputs[0])->size > 1;
+           simplify_below_views(z->inputs[0])->size > 1;
 }
 
 static bool
 is_split(Node *z)
 {
-    z = below_views(z);
+    z = simplify_below_views(z);
     return is_complex(z) && (simplify_is(z, OP_make_complex) || is_real_cast(z));
 }
 
@@ -176,11 +160,11 @@ parts_of(Simplifier *s, Node *z, int depth)
     if (is_real_cast(z)) {
         return (Parts){z->inputs[0], simplify_number(s, 0.0, DT_f64)};
     }
-    Node *base = below_views(z);
+    Node *base = simplify_below_views(z);
     if (base != z && (is_split(base) || base->size == 1)) {
         return parts_of_view(s, z, depth);
     }
-    if (depth > 0 && is_elementwise(z) && is_linear(z->op)) {
+    if (depth > 0 && simplify_is_elementwise(z) && is_linear(z->op)) {
         return parts_of_op(s, z->op, z->inputs, depth - 1);
     }
     return (Parts){part(s, OP_real, z), part(s, OP_imag, z)};
@@ -198,8 +182,9 @@ has_parts(int op)
 static Node *
 split_part(Simplifier *s, const Work *w)
 {
-    Node *z = w->in[0], *base = below_views(z);
-    if (!is_complex(z) || !(is_split(z) || (is_elementwise(base) && is_linear(base->op)))) {
+    Node *z = w->in[0], *base = simplify_below_views(z);
+    if (!is_complex(z) ||
+        !(is_split(z) || (simplify_is_elementwise(base) && is_linear(base->op)))) {
         return NULL;
     }
     const Parts p = parts_of(s, z, DEEPEST);
@@ -352,13 +337,14 @@ reshape_after(Simplifier *s, const Work *w)
     Node *first = NULL;
     for (int i = 0; i < w->nin; i++) {
         Node *base = simplify_is(w->in[i], OP_view) ? w->in[i]->inputs[0] : NULL;
-        if (base != NULL && is_reshape(w->in[i], base) && is_elementwise(base)) {
+        if (base != NULL && is_reshape(w->in[i], base) && simplify_is_elementwise(base)) {
             if (first != NULL && (base->ndim != first->ndim ||
                                   !shape_equal(base->ndim, base->shape, first->shape))) {
                 return NULL;
             }
             first = base;
-        } else if (is_elementwise(below_views(w->in[i])) && below_views(w->in[i])->size > 1) {
+        } else if (simplify_is_elementwise(simplify_below_views(w->in[i])) &&
+                   simplify_below_views(w->in[i])->size > 1) {
             return NULL;
         }
     }
@@ -377,12 +363,12 @@ static Node *
 reshape_before(Simplifier *s, Node *node, Node *const *in)
 {
     Node *base = in[0];
-    if (is_reshape(node, base) && is_elementwise(base) &&
+    if (is_reshape(node, base) && simplify_is_elementwise(base) &&
         s->readers[node->inputs[0]->mark - 1] == 1) {
         Work w = {base->op, base->inputs, base->nin, base->params, base->nparams, {0}};
         node_spec(base, &w.spec);
         for (int i = 0; i < w.nin; i++) {
-            if (is_elementwise(below_views(w.in[i]))) {
+            if (simplify_is_elementwise(simplify_below_views(w.in[i]))) {
                 return NULL;
             }
         }
@@ -413,7 +399,7 @@ split_sum(Simplifier *s, const Node *node, Node *x)
 static Node *
 real_products(Simplifier *s, const Node *node, Node *const *in)
 {
-    const int real = is_real_cast(below_views(in[0])) ? 0 : 1, other = 1 - real;
+    const int real = is_real_cast(simplify_below_views(in[0])) ? 0 : 1, other = 1 - real;
     const Parts x = parts_of(s, in[real], DEEPEST), z = parts_of(s, in[other], DEEPEST);
     Node *const from[2] = {z.re, z.im};
     Node *products[2] = {NULL, NULL};
@@ -440,7 +426,7 @@ split_matmul(Simplifier *s, const Node *node, Node *const *in)
     if (!s->options.fast || !dtype_is_complex((DType)node->dtype)) {
         return NULL;
     }
-    if (is_real_cast(below_views(in[0])) != is_real_cast(below_views(in[1]))) {
+    if (is_real_cast(simplify_below_views(in[0])) != is_real_cast(simplify_below_views(in[1]))) {
         return real_products(s, node, in);
     }
     node_spec(node, &spec);
@@ -491,10 +477,10 @@ stored_part(Simplifier *s, Node *x)
 Node *
 simplify_reread(Simplifier *s, Node *node, Node *const *in)
 {
-    const bool elementwise = is_elementwise(node);
+    const bool elementwise = simplify_is_elementwise(node);
     Node *now[3];
     for (int i = 0; i < node->nin && !elementwise; i++) {
-        Node *z = below_views(in[i]);
+        Node *z = simplify_below_views(in[i]);
         if (node->op != OP_view && simplify_is(z, OP_make_complex) && !(z->flags & NODE_BACKWARD) &&
             vec_push(&s->stored, z) != STATUS_OK) {
             s->failed = true;

@@ -85,6 +85,23 @@ simplify_is(Node *node, int op)
 }
 
 static inline bool
+simplify_is_elementwise(Node *node)
+{
+    return node->op < OP_COUNT && !node_has_value(node) &&
+           (op_is_elementwise((OpCode)node->op) || node->op == OP_cast);
+}
+
+/* What the views, if it is one, are over. */
+static inline Node *
+simplify_below_views(Node *node)
+{
+    while (simplify_is(node, OP_view)) {
+        node = node->inputs[0];
+    }
+    return node;
+}
+
+static inline bool
 simplify_is_real(const Node *node)
 {
     return dtype_is_float((DType)node->dtype);

@@ -106,9 +106,11 @@ simplify_regroup(Simplifier *s, Node *node, Node *const *in)
                 return simplify2(s, OP_multiply, simplify1(s, OP_negative, number), rest);
             }
             break;
-        case OP_view: /* whoever reads it may take the number further */
+        case OP_view: /* whoever reads it may take the number further, but elementwise work does so
+                       * for nothing */
             if (node->size <= in[0]->size &&
-                take_number(s, node->inputs[0], in[0], &number, &rest)) {
+                take_number(s, node->inputs[0], in[0], &number, &rest) &&
+                !simplify_is_elementwise(simplify_below_views(rest))) {
                 number = simplify_broadcast(s, number->inputs[0], node->ndim, node->shape);
                 return simplify2(s, OP_multiply, number, simplify_view(s, rest, node->params));
             }
