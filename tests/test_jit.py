@@ -526,3 +526,25 @@ def test_empty_and_no_results():
     assert pyarr.jit(lambda x: None)(np.ones(2)) is None
     assert pyarr.jit(lambda x: ())(np.ones(2)) == ()
     assert pyarr.jit(lambda: 3)() == 3
+
+
+def test_a_recursion_of_thousands_of_steps_has_a_plan():
+    data = np.random.default_rng(1).standard_normal(1500)
+
+    def likelihood(theta):
+        level, total = 1.0, 0.0
+        for x in data:
+            total = total + pyarr.log(level) + x**2 / level
+            level = theta[0] + theta[1] * x**2 + theta[2] * level
+        return total
+
+    theta = np.array([0.1, 0.1, 0.8])
+    call = pyarr.value_and_grad(likelihood)
+    replayed = pyarr.jit(call)
+    replayed(theta)
+    plans = pyarr.explain(replayed)(theta * 1.01).plans
+    assert len(plans) == 1
+    value, gradient = replayed(theta * 1.01)
+    expected, slopes = call(theta * 1.01)
+    assert value == pytest.approx(float(expected), rel=1e-12)
+    np.testing.assert_allclose(gradient, slopes, rtol=1e-10)

@@ -108,11 +108,28 @@ def test_python_numbers_are_arguments():
     assert len(set(misses)) == 1
 
 
-@pytest.mark.parametrize("power", [0, 0.5, 1, 2, 3, 4, -1, -2, 5, 2.5])
+EXPONENTS = [*range(-17, 18), 0.5, 2.5, -0.5, 3.0, -4.0]
+
+
+@pytest.mark.parametrize("power", EXPONENTS)
 def test_written_exponents(power):
-    x = np.linspace(0.5, 1, 7)
-    got = pa.grad(lambda t: pa.sum(t**power))(x)
-    np.testing.assert_allclose(got, power * x ** (power - 1.0), rtol=1e-14)
+    x = np.array([0.5, 0.7, -0.9, 1.1, 1e-3, -1e3, 1e-160, 1e160, 0.0, -0.0])
+    x = np.concatenate([x, [np.inf, -np.inf, np.nan, 5e-324, -1e-310, 1e308]])
+    with np.errstate(all="ignore"):
+        expected = x**power
+        slopes = power * np.power(x, np.full_like(x, power - 1))
+    call = pa.value_and_grad(lambda t: (pa.sum(t**power), t**power), has_aux=True)
+    (_, got), gradient = call(x)
+    tolerance = (abs(power) + 2) * np.finfo(float).eps
+    smallest = np.finfo(float).smallest_normal
+    np.testing.assert_allclose(got, expected, rtol=tolerance, atol=smallest / 2**50)
+    known = ~np.isnan(expected)
+    np.testing.assert_array_equal(np.signbit(got)[known], np.signbit(expected)[known])
+    if power != 0.5 and power != 0:
+        np.testing.assert_allclose(gradient, slopes, rtol=2 * tolerance, atol=smallest)
+    with pa.config(rounding="strict"):
+        (_, strict), _ = call(x)
+    np.testing.assert_array_equal(strict, np.asarray(pa.asarray(x) ** power))
 
 
 def test_one_array_twice_is_not_two_arrays():
@@ -268,3 +285,22 @@ def test_programs_of_very_many_operands():
     np.testing.assert_allclose(
         gradient, np.sum(np.cos(angles) * x * columns, axis=1), rtol=1e-9, atol=1e-10
     )
+
+
+def test_long_recordings_are_planned_when_they_come_again():
+    def f(x):
+        total = 0.0
+        for i in range(7000):
+            total = total + x[i] * i
+        return total
+
+    call, x = pa.value_and_grad(f), np.linspace(0, 1, 7000)
+    found, made = [], []
+    for _ in range(3):
+        value, gradient = call(x)
+        found.append(float(value))
+        made.append(counts())
+        np.testing.assert_array_equal(gradient, np.arange(7000))
+    assert found == pytest.approx([np.dot(x, np.arange(7000))] * 3, rel=1e-12)
+    assert [misses for _, misses in made] == [0, 1, 1]
+    assert made[2][0] == 1

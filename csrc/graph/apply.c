@@ -6,6 +6,7 @@
 #include "graph/graph.h"
 #include "graph/trace.h"
 
+#include <math.h>
 #include <string.h>
 
 /* A trace of this many nodes evaluates what nothing differentiates, and goes on. */
@@ -50,6 +51,28 @@ build_any(OpCode op, Node *const *nodes, int nin, const int64_t *params, int npa
                                  : build_primitive(op, nodes, nin, params, nparams);
 }
 
+/* Exponents that are small whole numbers of Python are written, as in x ** 6, so they are structure:
+ * such a power is a few products. */
+static void
+note_exponent(OpCode op, Array *const *in, Node *const *nodes)
+{
+    double x = 0;
+    int64_t i;
+    if ((op != OP_power && op != OP_float_power) || nodes[1]->op != OP_constant ||
+        (nodes[1]->flags & NODE_GIVEN) || storage_is_virtual(in[1]->storage)) {
+        return;
+    }
+    if (in[1]->weak == WEAK_INT && in[1]->dtype == DT_i64 && in[1]->size == 1) {
+        memcpy(&i, array_data(in[1]), sizeof i);
+        x = (double)i;
+    } else if (in[1]->weak == WEAK_FLOAT && in[1]->dtype == DT_f64 && in[1]->size == 1) {
+        memcpy(&x, array_data(in[1]), sizeof x);
+    }
+    if (x == floor(x) && x != 0 && fabs(x) <= NODE_MOST_EXPONENT) {
+        nodes[1]->flags |= NODE_LITERAL;
+    }
+}
+
 /* The inputs as nodes of the arena. */
 static Status
 nodes_of(Trace *trace, Array *const *in, int nin, Node **nodes)
@@ -90,6 +113,9 @@ apply_tape(OpCode op, Array *const *in, int nin, const int64_t *params, int npar
     Node *nodes[CALL_MAX_INPUTS];
     Node *node = NULL;
     Status status = nodes_of(trace_tape(), in, nin, nodes);
+    if (status == STATUS_OK) {
+        note_exponent(op, in, nodes);
+    }
     bool active = false;
     for (int i = 0; status == STATUS_OK && i < nin; i++) {
         active = active || node_is_active(nodes[i]);
@@ -202,6 +228,7 @@ apply_trace(Trace *trace, OpCode op, Array *const *in, int nin, const int64_t *p
             goto done;
         }
     }
+    note_exponent(op, in, nodes);
     Node *node = build_any(op, nodes, nin, params, nparams, forced);
     if (node == NULL) {
         goto done;

@@ -16,6 +16,8 @@ enum NodeFlags {
     NODE_GIVEN = 1 << 5     /* depends on an argument of a capture (capture.h) */
 };
 
+enum { NODE_MOST_EXPONENT = 16 }; /* of powers that are taken as products */
+
 typedef struct Node Node;
 
 /* node_new sets every field. */

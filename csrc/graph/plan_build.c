@@ -380,16 +380,25 @@ choose_leader(Builder *b)
     return best < 0 ? -1 : b->elementwise.data[best];
 }
 
+/* The first library call that is ready, of those that copy nothing if there are any; -1: it copies,
+ * and work on no larger space than its own can be done before, which may be what it waits for. */
 static int32_t
 first_library(Builder *b)
 {
     int64_t best = 0;
+    bool copies = builder_would_copy(b, b->library.data[0]);
     for (int64_t i = 1; i < b->library.size; i++) {
-        if (b->library.data[i] < b->library.data[best]) {
+        const bool other = builder_would_copy(b, b->library.data[i]);
+        if (other == copies ? b->library.data[i] < b->library.data[best] : copies) {
             best = i;
+            copies = other;
         }
     }
     const int32_t at = b->library.data[best];
+    const int32_t leader = copies ? choose_leader(b) : -1;
+    if (leader >= 0 && b->g->nodes[leader]->size <= b->g->nodes[at]->size) {
+        return -1;
+    }
     b->library.data[best] = vec_last(&b->library);
     b->library.size--;
     return at;
@@ -425,14 +434,13 @@ schedule_all(Builder *b)
     }
     for (;;) {
         Status status;
-        int32_t stage;
+        int32_t stage, library;
         if (b->free_nodes.size > 0) {
             status = builder_alias(b, vec_pop(&b->free_nodes));
         } else if ((stage = builder_ready_stage(b)) >= 0) {
             status = builder_stage(b, stage);
-        } else if (b->library.size > 0) {
-            const int32_t at = first_library(b);
-            status = b->done[at] ? STATUS_OK : builder_primitive(b, at);
+        } else if (b->library.size > 0 && (library = first_library(b)) >= 0) {
+            status = b->done[library] ? STATUS_OK : builder_primitive(b, library);
         } else {
             const int32_t leader = choose_leader(b);
             bool any = leader >= 0;

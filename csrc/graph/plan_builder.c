@@ -238,6 +238,13 @@ base_is_free(const Builder *b, int32_t at)
            v->offset == 0 && is_contiguous(v) && v->size * dtype_size(v->dtype) == m->size;
 }
 
+bool
+builder_would_copy(const Builder *b, int32_t at)
+{
+    const Node *node = b->g->nodes[at];
+    return node_writes_base(node) && node_bytes(node) > SMALL_TEMPORARY && !base_is_free(b, at);
+}
+
 Status
 builder_primitive(Builder *b, int32_t at)
 {

@@ -40,6 +40,8 @@ int32_t builder_new_value(Builder *b, int32_t at);
 Status builder_alias(Builder *b, int32_t at);
 /* A step that calls the primitive. */
 Status builder_primitive(Builder *b, int32_t at);
+/* Would a write into a large array have to copy it first, since others still read it? */
+bool builder_would_copy(const Builder *b, int32_t at);
 
 /* A step that copies the value into fresh memory; the copy's value, -1 on failure. */
 int32_t builder_copy(Builder *b, int32_t from);

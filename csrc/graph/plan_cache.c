@@ -16,13 +16,18 @@
 enum {
     BUCKETS = 512,
     MAX_PLANS = 512,
-    MAX_BYTES = 256 << 20
+    MAX_BYTES = 256 << 20,
+    LONG_KEY = 20000,       /* nodes that are planned at second sight */
+    SMALL_VALUES = 64 << 20, /* bytes of all their values, which computing them one by one keeps */
+    SIGHTS = 32
 };
 
 static Plan *buckets[BUCKETS];
 static Plan *newest, *oldest;
 static PlanCacheInfo info = {.max_size = MAX_PLANS, .max_bytes = MAX_BYTES};
 static bool equal_hashes;
+static uint64_t sights[SIGHTS]; /* hashes of long streams that came once */
+static int next_sight;
 
 /* ---- plans ---- */
 
@@ -237,6 +242,31 @@ plan_for(Question *q)
     return plan;
 }
 
+/* Making a plan of many small nodes takes ten times as long as computing them, and a function with
+ * long loops may never record the same again: it is planned when it does. */
+static bool
+awaits_second_sight(const PlanKey *key)
+{
+    int64_t bytes = 0;
+    if (key->order.size < LONG_KEY || (key->cacheable && cache_find(key) != NULL)) {
+        return false;
+    }
+    for (int64_t i = 0; i < key->order.size; i++) {
+        const Node *node = key->order.data[i];
+        bytes += node->op == OP_view || node_writes_base(node) ? 0 : node_bytes(node);
+    }
+    if (bytes > SMALL_VALUES) {
+        return false;
+    }
+    for (int i = 0; i < SIGHTS; i++) {
+        if (sights[i] == key->hash) {
+            return !key->cacheable;
+        }
+    }
+    sights[next_sight++ % SIGHTS] = key->hash;
+    return true;
+}
+
 /* Another way would give the same error, or must not be tried: the host's exception is set. */
 static bool
 is_final(ErrKind kind)
@@ -249,6 +279,9 @@ static Status
 answer(Question *q, Array **out, bool *done)
 {
     bool guarded = false;
+    if (awaits_second_sight(&q->key)) {
+        return STATUS_OK;
+    }
     Plan *plan = plan_for(q);
     if (plan == NULL) {
         return STATUS_ERROR;

@@ -8,7 +8,7 @@
 #include <string.h>
 
 /* More are computed one by one. */
-enum { KEY_MAX_NODES = 20000 };
+enum { KEY_MAX_NODES = 500000 };
 
 /* A node on the walk's stack and its next input. */
 typedef struct Visit {

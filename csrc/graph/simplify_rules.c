@@ -135,6 +135,17 @@ rule_subtract(const Form *f, Node **out)
     return false;
 }
 
+/* x to the power n > 0. */
+static Node *
+repeated_product(const Form *f, Node *x, int n)
+{
+    if (x == NULL || n == 1) {
+        return x;
+    }
+    Node *const half = repeated_product(f, x, n % 2 == 0 ? n / 2 : n - 1);
+    return half == NULL ? NULL : plain2(f, OP_multiply, half, n % 2 == 0 ? half : x);
+}
+
 static bool
 rule_power(const Form *f, Node **out)
 {
@@ -142,14 +153,16 @@ rule_power(const Form *f, Node **out)
     if (is_number(y, 1.0)) {
         return give(x, out);
     }
-    /* The kernel of powers is not rounded correctly: these are, so eager bits differ. */
-    if (f->s->options.fast && is_number(y, 2.0)) {
-        return give(plain2(f, OP_multiply, x, x), out);
+    /* Each product rounds, so that n of them are off by n / 2 units in the last place, and eager
+     * bits differ. Where one underflows or overflows, so does the power. */
+    double n;
+    if (!f->s->options.fast || !node_uniform(y, &n) || n != floor(n) || n == 0 ||
+        fabs(n) > NODE_MOST_EXPONENT) {
+        return false;
     }
-    if (f->s->options.fast && is_number(y, -1.0)) {
-        return give(simplify1(f->s, OP_reciprocal, x), out);
-    }
-    return false;
+    return give(n > 0 ? repeated_product(f, x, (int)n)
+                      : repeated_product(f, simplify1(f->s, OP_reciprocal, x), -(int)n),
+                out);
 }
 
 static bool

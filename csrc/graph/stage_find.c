@@ -14,7 +14,7 @@ enum {
     LEAST_ROWS = 32,
     CLASSES = 8,        /* tried, the largest ones */
     LEVELS = 16,
-    NODES = 60000       /* of a graph that is looked at */
+    NODES = 200000      /* of a graph that is looked at */
 };
 
 /* Elements of the largest value, from which a stage pays: smaller ones stay in the cache anyway,
