@@ -173,6 +173,7 @@ reduce_tile(const Reduce *r, char *data, int64_t width, int64_t begin, int64_t e
     const int64_t run = last < 0 ? 1 : r->reduced.shape[last];
     const int64_t stride = last < 0 ? 0 : r->reduced.strides[last];
     const bool in_place = r->cast == NULL && row.contiguous;
+    const int accumulators = end - begin <= SUM_FEW ? SUM_FEW : SUM_WIDTH;
     for (int64_t at = begin; at < end;) {
         const int64_t left = run - at % run;
         const int64_t rows = left < end - at ? left : end - at;
@@ -182,18 +183,18 @@ reduce_tile(const Reduce *r, char *data, int64_t width, int64_t begin, int64_t e
             const char *values = load_row(r, &row, width, scratch, converted);
             if (at == begin && i == 0) {
                 if (r->op >= REDUCE_MIN) {
-                    for (int k = 0; k < SUM_WIDTH; k++) {
+                    for (int k = 0; k < accumulators; k++) {
                         memcpy(acc + k * width * r->size, values, (size_t)(width * r->size));
                     }
                 } else {
-                    r->kernels->start(acc, SUM_WIDTH * width, NULL);
+                    r->kernels->start(acc, accumulators * width, NULL);
                 }
             }
             r->kernels->rows(acc, values, stride, in_place ? rows : 1, width, at - begin + i);
         }
         at += rows;
     }
-    r->kernels->fold_rows(acc, width, out);
+    r->kernels->fold_rows(acc, accumulators, width, out);
 }
 
 /* Tasks are (chunk, row of results, tile of its columns). */

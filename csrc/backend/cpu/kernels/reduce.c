@@ -225,16 +225,16 @@ greater(E a, E b)
     {                                                                                              \
         name##_fold_from(acc, 1, SUM_WIDTH / 2, out);                                              \
     }                                                                                              \
-    static void name##_fold_rows(void *acc, int64_t width, void *out)                              \
+    static void name##_fold_rows(void *acc, int64_t count, int64_t width, void *out)               \
     {                                                                                              \
-        name##_fold_from(acc, width, SUM_WIDTH / 2, out);                                          \
+        name##_fold_from(acc, width, count / 2, out);                                              \
     }                                                                                              \
-    SHORT_CHUNK(name##_eight, L, parts, JOIN, FIRST, 8)                                            \
+    SHORT_CHUNK(name##_eight, L, parts, JOIN, FIRST, SUM_FEW)                                      \
     SHORT_CHUNK(name##_short, L, parts, JOIN, FIRST, SUM_WIDTH)                                    \
     static void name##_chunk(const void *values, int64_t n, void *out)                             \
     {                                                                                              \
         L a[SUM_WIDTH * (parts)];                                                                  \
-        if (n <= 8) {                                                                              \
+        if (n <= SUM_FEW) {                                                                        \
             name##_eight(values, n, out);                                                          \
         } else if (n <= SUM_WIDTH) {                                                               \
             name##_short(values, n, out);                                                          \

@@ -7,8 +7,9 @@
 
 typedef enum ReduceOp { REDUCE_SUM, REDUCE_PROD, REDUCE_MIN, REDUCE_MAX, REDUCE_COUNT } ReduceOp;
 
-/* Columns that are reduced side by side: SUM_WIDTH accumulators for each stay in the cache. */
-enum { REDUCE_COLUMNS = 64 };
+/* Columns that are reduced side by side: SUM_WIDTH accumulators for each stay in the cache. Of
+ * at most SUM_FEW values the other accumulators, which hold 0 or 1, are left out. */
+enum { REDUCE_COLUMNS = 64, SUM_FEW = 8 };
 
 /*
  * For one operation and dtype, which is that of values and accumulators alike. An accumulator
@@ -26,7 +27,8 @@ typedef struct ReduceKernels {
     /* rows first, first + 1, ... of a chunk, each `width` columns */
     void (*rows)(void *acc, const char *x, int64_t row_stride, int64_t nrows, int64_t width,
                  int64_t first);
-    void (*fold_rows)(void *acc, int64_t width, void *out);
+    /* `count` rows of accumulators: SUM_WIDTH, or SUM_FEW where no more rows were added */
+    void (*fold_rows)(void *acc, int64_t count, int64_t width, void *out);
     /* a[i] = a[i] joined with b[i] */
     void (*join)(void *a, const void *b, int64_t n);
     /* running results, starting from *carry, which is brought up to date; from the end on when
