@@ -122,6 +122,9 @@ class Worker:
             run = self.peer.build(workload)
         self.runs[kind] = run
         read_libraries()
+        # Threads of NumPy's BLAS, which made the data, spin for some time after their last
+        # work: let them go to sleep.
+        time.sleep(0.1)
         self.base = self.memory.base()
         start = time.perf_counter()
         value, gradients = run()
