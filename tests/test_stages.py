@@ -320,3 +320,19 @@ def test_products_wait_for_the_stage_that_reads_them():
     assert steps.count("stage") == 2 and "matmul" not in steps
     forward = plan["steps"][steps.index("stage")]
     assert forward["bytes_written"] == 3 * n * 16  # what is transformed, and no more
+
+
+def test_a_block_keeps_what_the_product_inside_it_reads():
+    """The block that computes rows of a product may be the last that reads its operand."""
+    z, weights = rng(1).standard_normal(3), rng(2).standard_normal((3, 3))
+
+    def f(x):
+        v = pa.arctan2(z[:, None], 2 + x**2)
+        product = pa.maximum(v, v[::-1] + 0.0713) @ v.T
+        return pa.sum((product / 260) ** 2 * weights)
+
+    x = rng(3).standard_normal(70_000)
+    (_, grad), runs = staged(lambda: pa.value_and_grad(f)(x))
+    _, expected = nodes(lambda: pa.value_and_grad(f)(x))
+    assert runs > 0
+    np.testing.assert_allclose(grad, expected, rtol=1e-9, atol=1e-13)

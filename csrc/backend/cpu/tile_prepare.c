@@ -63,7 +63,7 @@ note_use(Life *life, int step)
 }
 
 /* A product inside a block lives no longer than the block, a group of rows at a time; what it is
- * made from does. */
+ * made from does, and beyond: the block may write its results over none of it. */
 static void
 find_inside_lives(const TileCode *code, Life *lives)
 {
@@ -76,7 +76,7 @@ find_inside_lives(const TileCode *code, Life *lives)
             life->first = s;
             life->bytes = plan->map_rows * dtype_size(p->buffers[map->out[0].at].dtype);
             Life *from = &lives[map->in[0].at];
-            from->last = from->last > s ? from->last : s;
+            from->last = from->last > s ? from->last : s + 1;
         }
     }
 }
