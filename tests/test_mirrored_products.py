@@ -132,6 +132,15 @@ def test_nan_and_what_is_huge(operand, axis, value):
     assert np.isfinite(rest).all() and not np.isfinite(hit).any()
 
 
+@pytest.mark.parametrize("columns", (732, 733))
+@pytest.mark.parametrize("operand, axis", [*SIDES, (0, None)])
+def test_results_that_are_written_past_the_caches(columns, operand, axis):
+    shapes = (724, 20), (20, columns)  # more than 8 MB
+    a, b = map(normal, shapes) if axis is None else factors(shapes, operand, axis)
+    scale = np.abs(a) @ np.abs(b)
+    assert (np.abs(np.asarray(product(a, b)) - a @ b) / scale).max() < 2e-15
+
+
 @pytest.mark.parametrize("conjugate", (False, True))
 def test_zeros_at_the_ends_are_left_out(conjugate):
     a = mirrored((37, 300), -1) if conjugate else normal((37, 300))

@@ -18,6 +18,7 @@
 #include "base/mem.h"
 #include "base/pool.h"
 
+#include <stdatomic.h>
 #include <string.h>
 
 enum {
@@ -26,7 +27,8 @@ enum {
     WORK_MIN = 1 << 15,  /* multiplications */
     UNITS = 32,          /* to aim at */
     UNIT_STRIPS_MAX = 2, /* strips that a unit packs */
-    GRAIN_BYTES = 1 << 15
+    GRAIN_BYTES = 1 << 15,
+    STREAM_BYTES = 1 << 23 /* of results that are written past the caches */
 };
 
 /* One operand, cut into strips. */
@@ -50,6 +52,7 @@ typedef struct Block {
     Side *kept, *cut;     /* each is one of the two */
     int64_t size;         /* bytes of an element */
     int64_t first, terms; /* or pairs of them */
+    bool stream;          /* results past the caches */
     int64_t copies;       /* of kept: 1 or one for each product of the stack */
     int64_t unit;         /* strips of cut */
     char *packed;         /* strips of kept */
@@ -196,6 +199,7 @@ multiply(const Block *block, int64_t batch, const Strip *a, const Strip *b)
         .m = least(rows->width, rows->size - i),
         .n = least(columns->width, columns->size - j),
         .add = block->first > 0,
+        .stream = block->stream,
     };
     tile_choose(block, &tile, &a->state, &b->state);
     if (tile.form == PRODUCT_MIRRORED_ROWS) {
@@ -244,6 +248,9 @@ run_units(void *ctx, int64_t begin, int64_t end, int thread)
                 }
             }
         }
+    }
+    if (block->stream) {
+        atomic_thread_fence(memory_order_seq_cst); /* what was streamed is seen by all */
     }
 }
 
@@ -348,6 +355,8 @@ run_form(const ComplexProduct *p, DType dtype, ProductForm form, StripKind a, St
     block.a.pack = block.kernel->pack_rows;
     block.b.pack = block.kernel->pack_columns;
     block_choose(&block);
+    const double results = (double)p->batches * (double)block.a.size * (double)block.b.size;
+    block.stream = blocks == 1 && results * (double)block.size >= STREAM_BYTES;
     const int64_t strips = block.copies * block.kept->strips;
     const size_t scratch = (size_t)(pool_size() * block.unit) * block.cut->bytes;
     const size_t packed = (size_t)strips * block.kept->bytes;

@@ -3,7 +3,11 @@
 #include "backend/cpu/kernels/product.h"
 
 #include <math.h>
+#include <stdint.h>
 #include <string.h>
+#if defined(__SSE2__)
+#include <immintrin.h>
+#endif
 
 /* Functions that pass vectors are inlined. */
 #include "backend/cpu/kernels/contract.h"
@@ -437,12 +441,41 @@ write_elements(char *to, const E *restrict re, const E *restrict im, int64_t n, 
     }
 }
 
+enum { CACHE_LINE = 64 };
+
+/* A cache line past the caches, where the machine can do that. */
+INLINE void
+stream_line(char *to, const char *from)
+{
+#if defined(__AVX512F__)
+    _mm512_stream_si512((void *)to, _mm512_load_si512((const void *)from));
+#elif defined(__SSE2__)
+    for (int i = 0; i < CACHE_LINE; i += 16) {
+        _mm_stream_si128((void *)(to + i), _mm_load_si128((const void *)(from + i)));
+    }
+#else
+    memcpy(to, from, CACHE_LINE);
+#endif
+}
+
+INLINE void
+stream_row(char *to, const E *re, const E *im)
+{
+    _Alignas(CACHE_LINE) E row[2 * COLUMNS];
+    write_elements((char *)row, re, im, COLUMNS, false);
+    for (size_t i = 0; i < sizeof row; i += CACHE_LINE) {
+        stream_line(to + i, (const char *)row + i);
+    }
+}
+
 /* Part of a row; whole tiles are of constant length. */
 INLINE void
-write_row(char *to, const Parts *p, int64_t at, int64_t n, const bool add)
+write_row(const ProductTile *tile, char *to, const Parts *p, int64_t at, int64_t n, const bool add)
 {
     const E *re = p->re + at, *im = p->im + at;
-    if (n == COLUMNS) {
+    if (n == COLUMNS && !add && tile->stream && (uintptr_t)to % CACHE_LINE == 0) {
+        stream_row(to, re, im);
+    } else if (n == COLUMNS) {
         write_elements(to, re, im, COLUMNS, add);
     } else if (n == LANES) {
         write_elements(to, re, im, LANES, add);
@@ -455,17 +488,18 @@ INLINE void
 store(const ProductTile *tile, const Parts *p, const bool add)
 {
     for (int64_t i = 0; i < tile->m; i++) {
-        write_row(tile->c + i * tile->c_stride, p, i * COLUMNS, tile->n, add);
+        write_row(tile, tile->c + i * tile->c_stride, p, i * COLUMNS, tile->n, add);
     }
     if (tile->form == PRODUCT_MIRRORED_ROWS) {
         for (int64_t i = 0; i < tile->m - tile->alone; i++) {
-            write_row(tile->mirror - i * tile->c_stride, p, (HALF + i) * COLUMNS, tile->n, add);
+            char *const to = tile->mirror - i * tile->c_stride;
+            write_row(tile, to, p, (HALF + i) * COLUMNS, tile->n, add);
         }
     } else if (tile->form == PRODUCT_MIRRORED_COLUMNS) {
         const int64_t n = tile->n - tile->alone, bytes = n * (int64_t)(2 * sizeof(E));
         for (int64_t i = 0; i < tile->m; i++) {
             char *const end = tile->mirror + i * tile->c_stride;
-            write_row(end - bytes, p, (i + 1) * COLUMNS - n, n, add);
+            write_row(tile, end - bytes, p, (i + 1) * COLUMNS - n, n, add);
         }
     }
 }
@@ -528,7 +562,9 @@ run(const ProductTile *tile, const int rows, const int vectors)
     const E *a = (const E *)tile->a + tile->begin * ROWS;
     const E *b = (const E *)tile->b + tile->begin * COLUMNS;
     const E *a_im = a + tile->a_plane, *b_im = b + tile->b_plane;
-    fetch_tile(tile);
+    if (!tile->stream) {
+        fetch_tile(tile);
+    }
     multiply(p.re, a, b, k, rows, vectors, false);
     multiply(p.im, a_im, b_im, k, rows, vectors, false);
     if (tile->form == PRODUCT_THREE) {

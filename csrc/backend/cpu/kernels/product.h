@@ -65,6 +65,7 @@ typedef struct ProductTile {
     int64_t m, n;             /* rows and columns, or pairs of them */
     bool alone;               /* the last pair is one row or column */
     bool add;                 /* to c */
+    bool stream;              /* write past the caches; the caller fences */
 } ProductTile;
 
 typedef struct ProductKernel {
