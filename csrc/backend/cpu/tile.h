@@ -28,6 +28,7 @@ typedef struct TilePlan {
     int map;           /* TILE_BLOCK: that step, and how many of its rows each index of the
                         * outermost axis reads; 0 where there is none */
     int64_t map_rows;
+    bool in_place;     /* TILE_STORE: blocks may write to the output's memory itself */
     int stream, nstreams; /* TILE_BLOCK: the first that it fetches, and how many a run does */
 } TilePlan;
 
@@ -173,7 +174,7 @@ bool tile_is_stopped(const Tile *t);
 bool tile_next_index(int ndim, const int64_t *shape, int64_t *index);
 int64_t tile_offset(const int64_t *strides, const int64_t *index, int ndim);
 void tile_load(const Tile *t, const TileStep *step);
-void tile_store(const Tile *t, const TileStep *step);
+void tile_store(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_fill(const Tile *t, int buffer, OpCode op);
 bool tile_block(const Tile *t, const TileStep *step, const TilePlan *plan);
 /* Add what a block has summed up in `sums` to the chunk's sums at an index of its space. */
@@ -191,6 +192,8 @@ void tile_map_rows(const Tile *t, const TileStep *step, const TilePlan *plan,
                    const TileSpan *spans, int64_t first, int64_t count);
 /* Loads whose readers can do with the view's memory, and what blocks fetch for the next tile. */
 Status tile_find_readings(TileCode *code);
+/* Buffers that are stored become the output's memory, where they may. */
+void tile_aim_stores(const Tile *t);
 /* A block does not fetch what it should: nothing is left to blocks. */
 void tile_drop_streams(TileCode *code);
 /* Where the streams of the next tile begin. */

@@ -150,13 +150,13 @@ walker_line(Walker *w, int64_t *index)
     return true;
 }
 
-/* Do the lanes of several indices lie side by side? Only where no operand is read elsewhere. */
+/* Do the lanes of several indices lie side by side? Only where all operands are in buffers. */
 static bool
 lies_together(const Walker *w)
 {
     const Tile *t = w->t;
-    for (int i = 0; i < w->step->nin; i++) {
-        const TileRef *ref = &w->step->in[i];
+    for (int i = 0; i < w->step->nin + w->step->nout; i++) {
+        const TileRef *ref = i < w->step->nin ? &w->step->in[i] : &w->step->out[i - w->step->nin];
         if (!ref->is_view && tile_distance(t, ref->at) != t->code->lanes) {
             return false;
         }

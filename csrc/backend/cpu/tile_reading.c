@@ -49,6 +49,47 @@ buffer_reading(const TileProgram *p, int load)
     return readers > 1 && all == TILE_FETCHED_BY_READER ? TILE_FETCHED_AT_ONCE : all;
 }
 
+/* ---- stores ---- */
+
+/* Does the step go over all elements of its buffer in their order? */
+static bool
+walks_in_order(const TileProgram *p, const TileStep *step)
+{
+    int64_t stride = 1;
+    for (int d = step->ndim - 1; d >= 0; d--) {
+        if (step->shape[d] > 1 && step->in[0].strides[d] != stride) {
+            return false;
+        }
+        stride *= step->shape[d];
+    }
+    return step->in[0].offset == 0 && stride == p->buffers[step->in[0].at].count;
+}
+
+/* Only blocks write no lanes beyond the last row. Nobody may read the memory in a way that needs
+ * a buffer's. */
+static bool
+may_store_in_place(const TileProgram *p, int store)
+{
+    const TileStep *step = &p->steps[store];
+    const int buffer = step->in[0].at;
+    const TileOut *out = &p->outs[step->to];
+    if (out->inner != 1 || out->dtype != p->buffers[buffer].dtype || p->buffers[buffer].lasts ||
+        !walks_in_order(p, step)) {
+        return false;
+    }
+    for (int s = 0; s < p->nsteps; s++) {
+        const TileStep *other = &p->steps[s];
+        for (int k = 0; k < other->nin + other->nout; k++) {
+            const TileRef *ref = k < other->nin ? &other->in[k] : &other->out[k - other->nin];
+            if (!ref->is_view && !ref->is_sum && ref->at == buffer && s != store &&
+                (other->kind != TILE_BLOCK || s > store)) {
+                return false;
+            }
+        }
+    }
+    return true;
+}
+
 /* ---- what blocks fetch ---- */
 
 enum { NODES_A_LINE = 6 }; /* that a block computes while a line comes from memory */
@@ -135,6 +176,20 @@ tile_drop_streams(TileCode *code)
 
 /* ---- running ---- */
 
+void
+tile_aim_stores(const Tile *t)
+{
+    const TileProgram *p = t->program;
+    for (int s = 0; s < p->nsteps; s++) {
+        if (p->steps[s].kind == TILE_STORE && t->code->plans[s].in_place) {
+            const int64_t size = dtype_size(p->outs[p->steps[s].to].dtype);
+            const int buffer = p->steps[s].in[0].at;
+            t->bases[buffer] = t->sweep->outs[p->steps[s].to] + t->row * size;
+            t->distances[buffer] = p->rows * size;
+        }
+    }
+}
+
 /* The view's elements are as far from one another as their order says, so that one distance leads
  * from each to the next; 0 where they are not. */
 static int64_t
@@ -204,6 +259,9 @@ tile_find_readings(TileCode *code)
     for (int s = 0; s < p->nsteps; s++) {
         if (p->steps[s].kind == TILE_LOAD) {
             code->reading[p->steps[s].out[0].at] = (uint8_t)buffer_reading(p, s);
+        }
+        if (p->steps[s].kind == TILE_STORE) {
+            code->plans[s].in_place = may_store_in_place(p, s);
         }
         if (p->steps[s].kind == TILE_BLOCK) {
             int64_t runs;

@@ -69,7 +69,7 @@ run_tile(const Tile *t)
             tile_scatter(t, step);
             break;
         case TILE_STORE:
-            tile_store(t, step);
+            tile_store(t, step, plan);
             break;
         }
     }
@@ -174,6 +174,7 @@ run_chunks(void *ctx, int64_t begin, int64_t end, int thread)
             t.n = t.program->rows - t.row < code->rows ? t.program->rows - t.row : code->rows;
             t.next = tile + 1 < last || t.chunk + 1 < end ? t.row + code->rows : -1;
             tile_aim_streams(&t);
+            tile_aim_stores(&t);
             if (!run_tile(&t)) {
                 atomic_store(&sweep->negative_power, 1);
                 break;

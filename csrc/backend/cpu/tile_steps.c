@@ -123,8 +123,11 @@ tile_load(const Tile *t, const TileStep *step)
 }
 
 void
-tile_store(const Tile *t, const TileStep *step)
+tile_store(const Tile *t, const TileStep *step, const TilePlan *plan)
 {
+    if (plan->in_place) {
+        return; /* it is there */
+    }
     const TileOut *out = &t->program->outs[step->to];
     const TileKernels *kernels = cpu_tile_kernels(out->dtype);
     const int64_t size = dtype_size(out->dtype), lanes = t->code->lanes;

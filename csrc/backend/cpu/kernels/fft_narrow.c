@@ -89,12 +89,16 @@ multiply_matrix(V *restrict y, const E *m, int64_t rows, int64_t depth, const V 
     }
 }
 
-/* Sums and differences of opposite elements, in place. */
+/* Products with w, then sums and differences of opposite elements, in place. */
 static void
-fold(V *x, int64_t n)
+fold(V *x, const E *w, int64_t n)
 {
-    for (int64_t i = 0; i < n / 2; i++) {
+    const int64_t half = n / 2;
+    multiply(x + 2 * half, w + 2 * half, n % 2, 0);
+    for (int64_t i = 0; i < half; i++) {
         V *const low = x + 2 * i, *const high = x + 2 * (n - 1 - i);
+        multiply(low, w + 2 * i, 1, 0);
+        multiply(high, w + 2 * (n - 1 - i), 1, 0);
         for (int part = 0; part < 2; part++) {
             const V sum = high[part] + low[part];
             low[part] = high[part] - low[part];
@@ -103,17 +107,21 @@ fold(V *x, int64_t n)
     }
 }
 
-/* From cosine parts a and sine parts b to a - i b and a + i b. */
+/* From cosine parts a and sine parts b to a - i b and a + i b, times w. */
 static void
-unfold(V *x, int64_t n)
+unfold(V *x, const E *w, int64_t n)
 {
-    for (int64_t i = 0; i < n / 2; i++) {
+    const int64_t half = n / 2;
+    multiply(x + 2 * half, w + 2 * half, n % 2, 0);
+    for (int64_t i = 0; i < half; i++) {
         V *const low = x + 2 * i, *const high = x + 2 * (n - 1 - i);
         const V ar = high[0], ai = high[1], br = low[0], bi = low[1];
         high[0] = ar + bi;
         high[1] = ai - br;
         low[0] = ar - bi;
         low[1] = ai + br;
+        multiply(low, w + 2 * i, 1, 0);
+        multiply(high, w + 2 * (n - 1 - i), 1, 0);
     }
 }
 
@@ -128,8 +136,7 @@ PASTE(fft_narrow, T, ISA)(const FftPass *p, const FftLines *lines, void *scratch
     V *const x = scratch, *const middle = x + 2 * p->count;
     V *const y = middle + 2 * narrow->most_rank;
     load(x, lines, 0, p->in_stride, p->count, p->inverse);
-    multiply(x, narrow->before, p->count, 0);
-    fold(x, p->count);
+    fold(x, narrow->before, p->count);
     for (int k = 0; k < 2; k++) {
         const V *const from = x + (k == 0 ? 0 : 2 * in[0]);
         V *const to = y + (k == 0 ? 0 : 2 * out[0]);
@@ -141,7 +148,6 @@ PASTE(fft_narrow, T, ISA)(const FftPass *p, const FftLines *lines, void *scratch
             multiply_matrix(to, narrow->left[k], out[k], rank, middle);
         }
     }
-    unfold(y, p->keep);
-    multiply(y, narrow->after, p->keep, 0);
+    unfold(y, narrow->after, p->keep);
     store(y, lines, 0, p->out_stride, p->keep, p->inverse, (E)p->scale);
 }
