@@ -126,16 +126,29 @@ tile_store(char *to, int64_t row_stride, const void *from, int64_t lanes, int64_
 
 /* ---- rows in lanes ---- */
 
-/* Elements of `ni` rows from the first that is not zero in all of them to the last. */
+/* The elements that no row of `ni` leaves out. */
 INLINE TileSpan
-join_spans(const int ni, const TileSpan *spans, int64_t nj)
+common_span(const int ni, const TileSpan *spans, int64_t nj)
 {
     TileSpan all = {0, (int32_t)nj};
     for (int i = 0; spans != NULL && i < ni; i++) {
-        all.begin = i == 0 || spans[i].begin < all.begin ? spans[i].begin : all.begin;
-        all.end = i == 0 || spans[i].end > all.end ? spans[i].end : all.end;
+        all.begin = spans[i].begin > all.begin ? spans[i].begin : all.begin;
+        all.end = spans[i].end < all.end ? spans[i].end : all.end;
     }
+    all.end = all.end > all.begin ? all.end : all.begin;
     return all;
+}
+
+/* sum += a[j] in[j] for j from begin to end */
+INLINE void
+map_row(Part *sum, const E *a, const E *in, int64_t in_step, int64_t begin, int64_t end)
+{
+    for (int64_t j = begin; j < end; j++) {
+        UNROLL
+        for (int v = 0; v < MAP_V; v++) {
+            sum[v] += load_part_unaligned(in + j * in_step + v * PL) * a[j];
+        }
+    }
 }
 
 /* `count` elements, so many bytes ahead, into the second cache. */
@@ -151,29 +164,44 @@ INLINE void
 map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const E *in,
           int64_t in_step, const TileSpan *spans, int64_t ahead)
 {
-    const TileSpan span = join_spans(ni, spans, nj);
+    const TileSpan span = common_span(ni, spans, nj);
     Part sum[MAP_I][MAP_V];
+    UNROLL
     for (int i = 0; i < ni; i++) {
+        UNROLL
         for (int v = 0; v < MAP_V; v++) {
             sum[i][v] = (Part){0};
+        }
+        if (spans != NULL) {
+            const int64_t end = spans[i].end < span.begin ? spans[i].end : span.begin;
+            map_row(sum[i], a + i * nj, in, in_step, spans[i].begin, end);
         }
     }
     for (int64_t j = span.begin; j < span.end; j++) {
         Part x[MAP_V];
+        UNROLL
         for (int v = 0; v < MAP_V; v++) {
             x[v] = load_part_unaligned(in + j * in_step + v * PL);
         }
         if (ahead != 0) {
             fetch(in + j * in_step, ahead, MAP_V * PL);
         }
+        UNROLL
         for (int i = 0; i < ni; i++) {
             const E w = a[i * nj + j];
+            UNROLL
             for (int v = 0; v < MAP_V; v++) {
                 sum[i][v] += x[v] * w;
             }
         }
     }
+    UNROLL
     for (int i = 0; i < ni; i++) {
+        if (spans != NULL) {
+            const int64_t begin = spans[i].begin > span.end ? spans[i].begin : span.end;
+            map_row(sum[i], a + i * nj, in, in_step, begin, spans[i].end);
+        }
+        UNROLL
         for (int v = 0; v < MAP_V; v++) {
             *(Part *)(out + i * out_step + v * PL) = sum[i][v];
         }
