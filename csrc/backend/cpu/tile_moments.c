@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { FINISH_WORK = 1 << 15 }; /* products that one thread had better take */
+enum { FINISH_WORK = 1 << 13 }; /* products that one thread had better take */
 
 void
 tile_moments(const Tile *t, const TileStep *step)
@@ -82,7 +82,7 @@ finish_part(void *ctx, int64_t begin, int64_t end, int thread)
     const int64_t width = m->nx + 1;
     double *matrix = (double *)(void *)(f->memory + thread * f->thread_bytes);
     double *product = matrix + width * f->step, *rows = product + m->ni * f->step;
-    memset(matrix, 0, (size_t)f->thread_bytes);
+    memset(matrix, 0, (size_t)(width * f->step) * sizeof *matrix);
     for (int64_t k = begin; k < end; k++) {
         unpack(m, k, matrix, f->step);
         m->read_rows(m->from, k * m->ni, m->ni, rows);

@@ -28,7 +28,7 @@ enum {
     TILE_WORK = 1 << 26,           /* elements of all steps between two looks for Ctrl-C */
     LANE_UNIT = 2,                 /* bytes; times the fewest lanes it aligns buffers to 16 bytes */
     IN_PLACE_MOST = 16,            /* instructions of a block */
-    RUNS = 32,                     /* of a stage, at least, over which its machine code pays */
+    RUNS = 64,                     /* of a stage, at least, over which its machine code pays */
     ALONE_WORK = 1 << 15           /* elements of all steps that one thread had better do */
 };
 
