@@ -1,5 +1,7 @@
 """Traced elementwise work runs as one program: same bits as eager, no stored intermediates."""
 
+import time
+
 import numpy as np
 import pytest
 
@@ -82,6 +84,26 @@ def test_bits_do_not_depend_on_threads(n):
     finally:
         pa.set_num_threads(before)
     assert found[0] == found[1] == found[2]
+
+
+def test_bits_do_not_depend_on_threads_that_wait():
+    """Awake threads get smaller tasks than those that must be woken."""
+    r = np.random.default_rng(4)
+    x, y = r.standard_normal((40, 20, 20)), r.standard_normal((40, 1, 20))
+    c, large = r.standard_normal((40, 30)), pa.asarray(r.standard_normal(2_000_000))
+    at = r.integers(-30, 30, (20, 20))
+
+    def f(x, y, c):
+        return pa.sum(pa.sin(x * y) * x + c[:, at] * y)
+
+    call = pa.value_and_grad(f, argnums=(0, 1, 2))
+    results = []
+    for rest in (0.02, 0.0):
+        pa.sum(large * large)
+        time.sleep(rest)
+        value, grads = call(x, y, c)
+        results.append([float(value).hex(), *(g.tobytes() for g in grads)])
+    assert results[0] == results[1]
 
 
 def test_gradient_against_differences():

@@ -50,6 +50,7 @@ static struct Pool {
     int sleeping;                 /* under lock */
     int workers;                  /* started, under lock */
     _Atomic int running;          /* workers inside the job; grows under lock */
+    _Atomic int spinning;         /* workers that wait for a job, awake */
     _Atomic unsigned generation;  /* counts jobs, for spinning workers */
     _Atomic bool busy;            /* a run owns the pool */
     _Atomic int size;             /* 0: not worked out yet */
@@ -117,6 +118,12 @@ pool_set_size(int n)
 {
     const int size = n < 1 ? default_size() : n < POOL_MAX_THREADS ? n : POOL_MAX_THREADS;
     atomic_store(&pool.size, size);
+}
+
+bool
+pool_is_awake(void)
+{
+    return atomic_load_explicit(&pool.spinning, memory_order_relaxed) > 0;
 }
 
 static void
@@ -274,10 +281,12 @@ wait_for_job(int thread)
         const unsigned seen = atomic_load(&pool.generation);
         pthread_mutex_unlock(&pool.lock);
         bool changed = false;
+        atomic_fetch_add_explicit(&pool.spinning, 1, memory_order_relaxed);
         for (int i = 0; i < SPINS_FOR_JOB && !changed; i++) {
             spin_pause();
             changed = atomic_load_explicit(&pool.generation, memory_order_relaxed) != seen;
         }
+        atomic_fetch_sub_explicit(&pool.spinning, 1, memory_order_relaxed);
         pthread_mutex_lock(&pool.lock);
         /* A job is there before it is counted. */
         if (!changed && !job_is_open(thread)) {
@@ -368,6 +377,7 @@ after_fork_child(void)
     pool.sleeping = 0;
     pool.workers = 0;
     sleepers_forget();
+    atomic_store(&pool.spinning, 0);
     atomic_store(&pool.running, 0);
     atomic_store(&pool.busy, false);
 }

@@ -36,6 +36,9 @@ Status pool_run_in_order(int64_t n, int64_t grain, PoolFn fn, void *ctx);
  */
 bool pool_interrupted(void);
 
+/* Does another thread wait for work, awake? Then runs of some microseconds pay. */
+bool pool_is_awake(void);
+
 /* Threads that take part in a run, the caller included: at least 1. */
 int pool_size(void);
 

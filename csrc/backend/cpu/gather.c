@@ -133,5 +133,5 @@ cpu_gather(const Call *call)
         return STATUS_OK;
     }
     /* An index costs about as much as 16 bytes moved. */
-    return pool_run(blocks, MOVE_GRAIN_BYTES / (g.block_bytes + 16) + 1, gather_part, &g);
+    return pool_run(blocks, move_index_grain() / (g.block_bytes + 16) + 1, gather_part, &g);
 }

@@ -3,9 +3,17 @@
 #define PYARR_BACKEND_CPU_MOVE_H
 
 #include "backend/cpu/cpu.h"
+#include "base/pool.h"
 
-/* Bytes of work per thread below which waking the pool does not pay. */
-enum { MOVE_GRAIN_BYTES = 512 * 1024 };
+/* Bytes of work per thread below which waking the pool does not pay, or, where elements are looked
+ * up one by one, handing them to a thread that is awake. */
+enum { MOVE_GRAIN_BYTES = 512 * 1024, MOVE_GRAIN_AWAKE = 128 * 1024 };
+
+static inline int64_t
+move_index_grain(void)
+{
+    return pool_is_awake() ? MOVE_GRAIN_AWAKE : MOVE_GRAIN_BYTES;
+}
 
 /*
  * out[...] = in[...], cast as NumPy's astype; in is broadcast to out's shape. Uses the pool

@@ -229,7 +229,9 @@ run_blocks(Run *run)
     _Alignas(BLOCK_ALIGNMENT) char small[SMALL_BYTES];
     const Prepared *prepared = run->prepared;
     const int64_t n = prepared->n;
-    const int64_t threads = n > prepared->grain ? pool_size() : 1;
+    const bool share = n <= prepared->grain && pool_is_awake();
+    const int64_t grain = share ? prepared->fine : prepared->grain;
+    const int64_t threads = n > grain ? pool_size() : 1;
     const int64_t frames = threads * prepared->frame_bytes;
     const int64_t parts = prepared->program.nsum * sums_chunks(n) * BLOCK_ELEMENT_BYTES;
     const size_t bytes = (size_t)(frames + parts);
@@ -238,7 +240,7 @@ run_blocks(Run *run)
         return STATUS_ERROR;
     }
     run->parts = run->scratch + frames;
-    Status status = pool_run(n, prepared->grain, run_range, run);
+    Status status = pool_run(n, grain, run_range, run);
     if (status == STATUS_OK && run->negative_power != 0) {
         status = block_power_error();
     }

@@ -22,7 +22,8 @@ struct Prepared {
     BlockKernel plain;
     int64_t n;
     int64_t run_length; /* blocks do not cross multiples of it */
-    int64_t grain;
+    int64_t grain; /* elements of a task */
+    int64_t fine;  /* where one task is all, of those for threads that are awake */
     Access *access; /* inputs, then outputs; their pointers come with each run */
     uint8_t *reach;
     bool blockwise;      /* some input changes from run to run of blocks */
@@ -33,8 +34,10 @@ struct Prepared {
 Prepared *program_prepare(const Program *program, bool once);
 /* Elements of the index space. */
 int64_t program_size(const Program *p);
-/* Elements of a task. */
+/* Elements of a task, which pays for waking a thread. */
 int64_t program_grain(const Program *p, int64_t n);
+/* The same for threads that are awake, where the program is worth that. */
+int64_t program_fine_grain(const Program *p, int64_t n);
 /* How the operands, inputs and then outputs, are walked; gives the length of runs that blocks do
  * not cross. */
 int64_t program_access(const Program *p, int64_t n, Access *access);

@@ -10,6 +10,8 @@ enum {
     MOST_PLAIN_INPUTS = 3,
     SHORT_RUN = 32,               /* shorter runs are gathered into full blocks */
     NANOSECONDS_PER_TASK = 20000, /* work that pays for waking a thread */
+    NANOSECONDS_AWAKE = 5000,     /* and for handing it to one that is awake */
+    LEAST_SHARED = 12000          /* below which one thread does everything */
 };
 
 bool
@@ -102,9 +104,9 @@ plan_reach(const Access *a, int64_t run_length, bool output)
     return stride == 0 && !output ? REACH_BLOCKWISE : REACH_COPIED;
 }
 
-/* Elements of a task: a multiple of the block, at least what pays, and tasks of equal size. */
-int64_t
-program_grain(const Program *p, int64_t n)
+/* What an element takes, roughly. */
+static double
+nanoseconds_of(const Program *p)
 {
     double nanoseconds = 0;
     for (int k = 0; k < p->ninstructions; k++) {
@@ -113,10 +115,31 @@ program_grain(const Program *p, int64_t n)
         nanoseconds += (double)NANOSECONDS_PER_TASK /
                        (double)backend_cpu_grain((OpCode)in->op, loop);
     }
-    const int64_t least = nanoseconds > 0 ? (int64_t)(NANOSECONDS_PER_TASK / nanoseconds) : 16384;
+    return nanoseconds;
+}
+
+/* A multiple of the block, at least what pays, and tasks of equal size. */
+static int64_t
+grain_of(const Program *p, int64_t n, int64_t nanoseconds_per_task)
+{
+    const double each = nanoseconds_of(p);
+    const int64_t least = each > 0 ? (int64_t)((double)nanoseconds_per_task / each) : 16384;
     const int64_t tasks = n / (least + 1) + 1;
     const int64_t unit = p->nsum > 0 ? SUM_CHUNK : ACCESS_BLOCK; /* a chunk belongs to one task */
     return (n / tasks / unit + 1) * unit;
+}
+
+int64_t
+program_grain(const Program *p, int64_t n)
+{
+    return grain_of(p, n, NANOSECONDS_PER_TASK);
+}
+
+int64_t
+program_fine_grain(const Program *p, int64_t n)
+{
+    return nanoseconds_of(p) * (double)n < LEAST_SHARED ? program_grain(p, n)
+                                                        : grain_of(p, n, NANOSECONDS_AWAKE);
 }
 
 int64_t
@@ -303,6 +326,7 @@ program_prepare(const Program *program, bool once)
     }
     prepared->run_length = program_access(p, prepared->n, prepared->access);
     prepared->grain = program_grain(p, prepared->n);
+    prepared->fine = program_fine_grain(p, prepared->n);
     if (program_is_plain(p, prepared->access)) {
         prepared->plain = program_plain_kernel(p);
         if (prepared->plain != NULL) {

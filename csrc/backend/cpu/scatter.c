@@ -290,7 +290,7 @@ scatter(const Call *call, bool add)
     }
     const int64_t row_bytes = s.places.n * (block * s.item + 16);
     if (outer > 1 || !s.blocks_flat || block * s.item < 2048) {
-        return pool_run(outer, MOVE_GRAIN_BYTES / row_bytes + 1, scatter_rows, &s);
+        return pool_run(outer, move_index_grain() / row_bytes + 1, scatter_rows, &s);
     }
     const int64_t columns = MOVE_GRAIN_BYTES / (s.places.n * s.item) + 1;
     return pool_run(block, columns > 128 ? columns : 128, scatter_columns, &s);
