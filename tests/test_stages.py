@@ -336,3 +336,18 @@ def test_a_block_keeps_what_the_product_inside_it_reads():
     _, expected = nodes(lambda: pa.value_and_grad(f)(x))
     assert runs > 0
     np.testing.assert_allclose(grad, expected, rtol=1e-9, atol=1e-13)
+
+
+def test_each_of_many_axes_gets_its_stage():
+    """A long convolution takes its windows in parts: none of them are copied."""
+    data, kernel = rng(4).standard_normal(200_000), rng(5).standard_normal(64)
+
+    def f(k):
+        return pa.sum((pa.convolve(data, k, mode="valid") - 1) ** 2)
+
+    (value, grad), runs = staged(lambda: pa.value_and_grad(f)(kernel))
+    assert runs >= 24
+    residual = np.convolve(data, kernel, mode="valid") - 1
+    np.testing.assert_allclose(value, np.sum(residual**2), rtol=1e-12)
+    expected = 2 * np.correlate(data, residual, mode="valid")[::-1]
+    np.testing.assert_allclose(grad, expected, rtol=1e-9, atol=1e-6)

@@ -12,7 +12,9 @@
 
 enum {
     LEAST_ROWS = 32,
-    CLASSES = 8,        /* tried, the largest ones */
+    CLASSES = 32,       /* tried, the largest ones */
+    FEWER_CLASSES = 8,  /* of large graphs */
+    TRIES = 40000,      /* classes times nodes, below which all are tried */
     LEVELS = 16,
     NODES = 200000      /* of a graph that is looked at */
 };
@@ -310,12 +312,13 @@ static void
 find_classes(Search *s)
 {
     int64_t bytes[CLASSES];
+    const int most = s->g->count > TRIES / CLASSES ? FEWER_CLASSES : CLASSES;
     for (int32_t a = 0; a < s->axes.count; a++) {
         const int64_t own = stage_axes_class(&s->axes, a) == a ? class_bytes(s, a) : 0;
-        if (own <= 0 || (s->nclasses == CLASSES && own <= bytes[CLASSES - 1])) {
+        if (own <= 0 || (s->nclasses == most && own <= bytes[most - 1])) {
             continue;
         }
-        int k = s->nclasses < CLASSES ? s->nclasses++ : CLASSES - 1;
+        int k = s->nclasses < most ? s->nclasses++ : most - 1;
         for (; k > 0 && bytes[k - 1] < own; k--) {
             bytes[k] = bytes[k - 1];
             s->classes[k] = s->classes[k - 1];
