@@ -8,6 +8,7 @@
 
 enum {
     MOST_NODES = 4000, /* of a segment: its code should fit into the instruction cache */
+    TWIN_SHARE = 4,    /* of an instruction is its own where another computes the rest */
     LONG_NODES = 64,   /* from here on iterations hardly overlap */
     MANY_LANES = 256,  /* for which loads and stores between segments are cheap */
     AFTER_ALL = INT16_MAX /* later than any section */
@@ -37,6 +38,23 @@ is_ready(const Planner *p, int k)
     return p->done[k] == 0;
 }
 
+/* Do two instructions compute much in common, which one segment computes once? */
+static bool
+are_twins(const Instruction *a, const Instruction *b)
+{
+    const bool waves = (a->op == OP_sin && b->op == OP_cos) || (a->op == OP_cos && b->op == OP_sin);
+    const bool parts = (a->op == OP_exp_real && b->op == OP_exp_imag) ||
+                       (a->op == OP_exp_imag && b->op == OP_exp_real);
+    return (waves && a->in[0] == b->in[0]) || (parts && a->in[2] == b->in[2]);
+}
+
+/* Nodes that an emitted instruction adds to a segment of which its twin is part, or not. */
+static int
+nodes_of(const Planner *p, const Instruction *in, bool twin)
+{
+    return native_nodes(in, p->native->wide) / (twin ? TWIN_SHARE : 1);
+}
+
 /* The nodes of each segment. Iterations of a long loop do not overlap, so that it runs at the
  * speed of its longest chain: loops of equal length that pass their values on in memory are
  * faster. */
@@ -49,7 +67,11 @@ plan_share(const Planner *p)
     for (int k = 0; k < spec->ninstructions; k++) {
         const Instruction *in = &spec->instructions[k];
         const bool emitted = p->done[k] == 0 && native_supports(p->c, in, p->native->wide);
-        nodes += emitted ? native_nodes(in, p->native->wide) : 0;
+        bool twin = false;
+        for (int before = 0; before < k && emitted && !twin; before++) {
+            twin = are_twins(in, &spec->instructions[before]);
+        }
+        nodes += emitted ? nodes_of(p, in, twin) : 0;
     }
     const int count = lanes < MANY_LANES || spec->in_place ? nodes / MOST_NODES + 1
                                                            : nodes / LONG_NODES + 1;
@@ -77,8 +99,12 @@ plan_section(Planner *p, bool emitted)
         if (!is_ready(p, k) || native_supports(p->c, in, native->wide) != emitted) {
             continue;
         }
-        const int nodes = emitted ? native_nodes(in, native->wide) : 0;
-        if (emitted && native->order.size > first && p->nodes + nodes / 2 > end) {
+        bool twin = false;
+        for (int64_t t = first; t < native->order.size && emitted && !twin; t++) {
+            twin = are_twins(in, &p->c->spec->instructions[native->order.data[t]]);
+        }
+        const int nodes = emitted ? nodes_of(p, in, twin) : 0;
+        if (emitted && !twin && native->order.size > first && p->nodes + nodes / 2 > end) {
             break;
         }
         p->nodes += nodes;
