@@ -396,3 +396,66 @@ def test_derivatives(f, complex_too):
 )
 def test_derivatives_of_real_transforms(f):
     check_derivatives(f, RNG.normal(size=(4, 5)), tol=1e-6)
+
+
+# ---- halves of real transforms ----
+
+LINES = [(5, 2), (4, 4), (33, 6), (7, 64), (3, 9, 250), (6, 4096), (4, 20_000), (3, 50)]
+
+
+@pytest.mark.parametrize("norm", ["backward", "ortho", "forward"])
+@pytest.mark.parametrize("dtype", [np.float64, np.float32])
+@pytest.mark.parametrize("shape", LINES)
+def test_real_lines(shape, dtype, norm):
+    x = np.random.default_rng(7).normal(size=shape).astype(dtype)
+    tolerance = 20 * np.finfo(dtype).eps
+    for n in (shape[-1], shape[-1] + 4, 2 * (shape[-1] // 3 + 1)):
+        for forward, back in (("rfft", "irfft"), ("ihfft", "hfft")):
+            z = getattr(scipy.fft, forward)(x.astype(float), n, norm=norm)
+            got = np.asarray(getattr(pa.fft, forward)(pa.asarray(x), n, norm=norm))
+            scale = np.max(np.abs(z))
+            np.testing.assert_allclose(got, z, rtol=0, atol=tolerance * scale)
+            few = z[..., : max(1, n // 3)].astype(got.dtype)
+            for half in (z.astype(got.dtype), few):
+                line = getattr(scipy.fft, back)(half.astype(complex), n, norm=norm)
+                own = getattr(pa.fft, back)(pa.asarray(half), n, norm=norm)
+                assert own.dtype == dtype
+                scale = np.max(np.abs(line))
+                np.testing.assert_allclose(own, line, rtol=0, atol=tolerance * scale)
+
+
+def test_real_lines_of_any_layout():
+    x = np.random.default_rng(8).normal(size=(6, 10, 34))
+    for view in (x[:, ::-2], x.transpose(1, 0, 2), x[..., 1:33], x[..., ::2], x.T):
+        z = np.fft.rfft(view)
+        np.testing.assert_allclose(pa.fft.rfft(view), z, rtol=0, atol=1e-13)
+        wide = np.repeat(z, 2, axis=-1)[..., ::2]
+        np.testing.assert_allclose(
+            pa.fft.irfft(wide, view.shape[-1]), view, rtol=0, atol=1e-14
+        )
+
+
+def test_a_real_line_does_not_depend_on_its_neighbours_or_threads():
+    x = np.random.default_rng(9).normal(size=(300, 256))
+    alone = [np.asarray(pa.fft.rfft(np.tile(row, (4, 1))))[0] for row in x[:3]]
+    x[3:] *= 1e200
+    before = pa.get_num_threads()
+    try:
+        for threads in (1, 2, 3):
+            pa.set_num_threads(threads)
+            found = np.asarray(pa.fft.rfft(x))
+            np.testing.assert_array_equal(found[:3], alone)
+    finally:
+        pa.set_num_threads(before)
+
+
+def test_derivatives_of_real_transforms_are_real_transforms():
+    x = np.random.default_rng(10).normal(size=(8, 64))
+    power = pa.value_and_grad(lambda t: pa.sum(pa.abs(pa.fft.rfft(t * 2.0)) ** 2))
+    plan = pa.explain(power)(x).plans[0]
+    assert "fft_c2c" not in [step["name"] for step in plan["steps"]]
+    _, gradient = power(x)
+    full = np.fft.fft(2 * x)
+    full[:, 33:] = 0
+    expected = 4 * 64 * np.real(np.fft.ifft(full))
+    np.testing.assert_allclose(gradient, expected, rtol=1e-10, atol=1e-9)

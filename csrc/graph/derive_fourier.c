@@ -32,36 +32,46 @@ pullback_c2c(const Derivation *d)
     return build_c2c(d->g, params, d->node->nparams);
 }
 
-/* The half-complex transform y = T x for real x is the first n//2+1 rows of the full one. */
+/* z, with the elements of an axis of half-complex coefficients of n points that stand for two of
+ * them weighted: all but the first (and the last, for even n). */
+static Node *
+weigh_pairs(Node *z, int axis, int64_t n, double weight)
+{
+    const int64_t half = z == NULL ? 0 : z->shape[axis], most = (n - 1) / 2;
+    const int64_t pairs = most < half - 1 ? most : half - 1;
+    if (z == NULL || pairs <= 0) {
+        return z;
+    }
+    int64_t geometry[4] = {1, 1, pairs, 1}, shape[ARRAY_MAX_NDIM];
+    const DType real = dtype_real((DType)z->dtype);
+    Node *weights = build_assign(OP_assign, build_full(1.0, real, 1, &half),
+                                 build_full(weight, real, 1, &pairs), geometry);
+    for (int i = 0; i < z->ndim; i++) {
+        shape[i] = i == axis ? half : 1;
+    }
+    return build2(OP_multiply, z, build_reshape(weights, z->ndim, shape));
+}
+
+/* The real part of the transposed transform of a half, which fft_c2r would add its mirror image
+ * to: the two are halves of it. */
 static Node *
 pullback_r2c(const Derivation *d)
 {
     const int64_t *p = d->node->params; /* sign, norm, axis, n */
-    const int64_t c2c[] = {p[0], p[1], 1, p[2], p[3], 0, 0, d->node->inputs[0]->shape[p[2]]};
-    return build1(OP_real, build_c2c(d->g, c2c, 3 + FFT_AXIS_PARAMS));
+    const int axis = (int)p[2];
+    Node *halved = weigh_pairs(d->g, axis, p[3], 0.5);
+    Node *back = halved == NULL ? NULL : build_primitive(OP_fft_c2r, &halved, 1, p, 4);
+    return build_slice(back, axis, 0, d->node->inputs[0]->shape[axis]);
 }
 
-/* Every half-complex coefficient but the first (and the last, for even n) stands for two. */
 static Node *
 pullback_c2r(const Derivation *d)
 {
-    const Node *z = d->node->inputs[0];
     const int64_t *p = d->node->params; /* sign, norm, axis, n */
     const int axis = (int)p[2];
-    const int64_t half = z->shape[axis], most = (p[3] - 1) / 2;
-    const int64_t doubled = most < half - 1 ? most : half - 1;
-    Node *back = build_slice(build_primitive(OP_fft_r2c, &d->g, 1, p, 4), axis, 0, half);
-    if (back == NULL || doubled <= 0) {
-        return back;
-    }
-    int64_t geometry[4] = {1, 1, doubled, 1}, shape[ARRAY_MAX_NDIM];
-    const DType real = dtype_real((DType)z->dtype);
-    Node *weights = build_assign(OP_assign, build_full(1.0, real, 1, &half),
-                                 build_full(2.0, real, 1, &doubled), geometry);
-    for (int i = 0; i < z->ndim; i++) {
-        shape[i] = i == axis ? half : 1;
-    }
-    return build2(OP_multiply, back, build_reshape(weights, z->ndim, shape));
+    const int64_t given = d->node->inputs[0]->shape[axis];
+    Node *back = build_slice(build_primitive(OP_fft_r2c, &d->g, 1, p, 4), axis, 0, given);
+    return weigh_pairs(back, axis, p[3], 2.0);
 }
 
 Status

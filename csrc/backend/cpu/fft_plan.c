@@ -347,8 +347,33 @@ plan_by_matrices(const FftWindow *window, DType real)
 }
 
 static FftPlan *
+plan_of_roots(const FftWindow *window, DType real)
+{
+    const int64_t count = window->n / 4 + 1;
+    const size_t bytes = sizeof(FftPlan) + (size_t)(count * 2 * dtype_size(real));
+    FftPlan *plan = mem_new(bytes);
+    if (plan != NULL) {
+        *plan = (FftPlan){.window = *window, .real = real, .points = FFT_ROOTS, .bytes = bytes};
+        char *to = plan->tables;
+        for (int64_t k = 0; k < count; k++) {
+            to = fft_put_root(to, real, k, window->n);
+        }
+    }
+    return plan;
+}
+
+const char *
+fft_plan_roots(const FftPlan *plan)
+{
+    return plan->tables;
+}
+
+static FftPlan *
 plan_make(const FftWindow *window, int64_t points, DType real)
 {
+    if (points == FFT_ROOTS) {
+        return plan_of_roots(window, real);
+    }
     if (points == FFT_BY_MATRICES) {
         return plan_by_matrices(window, real);
     }

@@ -9,7 +9,7 @@ typedef struct FftWindow {
     int64_t n, first, count, out_first, keep;
 } FftWindow;
 
-enum { FFT_BY_MATRICES = -1 };
+enum { FFT_BY_MATRICES = -1, FFT_ROOTS = -2 };
 
 /*
  * Points of the cheapest way: n, or those of each block of a chirp transform, or FFT_BY_MATRICES;
@@ -26,6 +26,9 @@ void fft_plan_release(FftPlan *plan);
 void fft_plan_fill(const FftPlan *plan, FftPass *pass);
 
 /* ---- tables ---- */
+
+/* Of the plan of FFT_ROOTS points, which is no transform's: exp(-2 pi i k / n), 0 <= k <= n / 4. */
+const char *fft_plan_roots(const FftPlan *plan);
 
 /* exp(2 pi i k / n), 0 <= k < n. */
 void fft_root(int64_t k, int64_t n, double *c, double *s);

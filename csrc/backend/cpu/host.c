@@ -1,5 +1,5 @@
 /* backend/cpu/host.c -- the primitives whose work the host language does: functions of the
- * user, Fourier transforms of real numbers and of lengths with large prime factors. */
+ * user, some Fourier transforms. */
 #include "backend/cpu/cpu.h"
 
 #include "base/hooks.h"
@@ -11,18 +11,6 @@ cpu_run_on_host(const Call *call)
         return err_set(ERR_RUNTIME, "%s: the host language is not there", op_info(call->op)->name);
     }
     return host_hooks.primitive(call) == 0 ? STATUS_OK : STATUS_ERROR;
-}
-
-Status
-cpu_fft_r2c(const Call *call)
-{
-    return cpu_run_on_host(call);
-}
-
-Status
-cpu_fft_c2r(const Call *call)
-{
-    return cpu_run_on_host(call);
 }
 
 Status
