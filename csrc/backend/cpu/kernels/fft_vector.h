@@ -85,13 +85,23 @@ enum { PAIR = 2 * sizeof(E) };
 /* Of lines side by side the next ones lie in the same places, which are far from each other: the
  * processor does not guess them. */
 INLINE void
-fetch_next(const char *at, const int write)
+fetch_line(const char *at, const bool write)
+{
+    if (write) {
+        __builtin_prefetch(at, 1, 2);
+    } else {
+        __builtin_prefetch(at, 0, 2);
+    }
+}
+
+INLINE void
+fetch_next(const char *at, const bool write)
 {
     enum { BEGIN = LANES * PAIR, END = 2 * LANES * PAIR - 1 };
     for (int byte = BEGIN + 63; byte < END; byte += 64) {
-        __builtin_prefetch(at + byte, write, 2);
+        fetch_line(at + byte, write);
     }
-    __builtin_prefetch(at + END, write, 2);
+    fetch_line(at + END, write);
 }
 
 /* `count` elements of each line, from byte `at` on, into x; idle lanes repeat the last line. */
@@ -107,7 +117,7 @@ load(V *x, const FftLines *g, int64_t at, int64_t stride, int64_t count, int swa
         for (; j < count; j++) {
             const Loose *const from = (const Loose *)(line[0] + j * stride);
             const V a = from[0], b = from[1];
-            fetch_next((const char *)from, 0);
+            fetch_next((const char *)from, false);
             x[2 * j + swap] = PICK(a, b, EVEN);
             x[2 * j + 1 - swap] = PICK(a, b, ODD);
         }
@@ -144,7 +154,7 @@ store(const V *x, const FftLines *g, int64_t at, int64_t stride, int64_t count, 
         for (; k < count; k++) {
             const V re = x[2 * k + swap] * scale, im = x[2 * k + 1 - swap] * scale;
             Loose *const pairs = (Loose *)(to + k * stride);
-            fetch_next((const char *)pairs, 1);
+            fetch_next((const char *)pairs, true);
             pairs[0] = PICK(re, im, LOW);
             pairs[1] = PICK(re, im, HIGH);
         }
