@@ -26,6 +26,7 @@ profile_start(int64_t capacity)
     if (fresh == NULL) {
         return STATUS_ERROR;
     }
+    memset(fresh, 0, (size_t)capacity * sizeof *fresh); /* its pages come now, not while timed */
     ring_size = capacity;
     atomic_store(&ring_next, 0);
     atomic_store(&ring, fresh);
