@@ -218,19 +218,12 @@ reduce_columns(void *ctx, int64_t begin, int64_t end, int thread)
 }
 
 void
-cpu_merge_chunks(const ReduceKernels *kernels, char *parts, int size, int64_t results,
+cpu_merge_chunks(const ReduceKernels *kernels, char *parts, int64_t row, int64_t results,
                  int64_t chunks)
 {
-    const int64_t row = results * size;
-    for (int64_t count = chunks; count > 1; count = (count + 1) / 2) {
-        for (int64_t k = 0; k < count / 2; k++) {
-            kernels->join(parts + 2 * k * row, parts + (2 * k + 1) * row, results);
-            if (k > 0) {
-                memcpy(parts + k * row, parts + 2 * k * row, (size_t)row);
-            }
-        }
-        if (count % 2 == 1) {
-            memcpy(parts + count / 2 * row, parts + (count - 1) * row, (size_t)row);
+    for (int64_t step = 1; step < chunks; step *= 2) {
+        for (int64_t k = 0; k + step < chunks; k += 2 * step) {
+            kernels->join(parts + k * row, parts + (k + step) * row, results);
         }
     }
 }
@@ -275,7 +268,7 @@ reduce_run(Reduce *r, char *out)
     }
     if (r->chunks > 1) {
         if (status == STATUS_OK) {
-            cpu_merge_chunks(r->kernels, r->parts, r->size, r->results, r->chunks);
+            cpu_merge_chunks(r->kernels, r->parts, r->results * r->size, r->results, r->chunks);
             memcpy(out, r->parts, (size_t)(r->results * r->size));
         }
         mem_free(r->parts, (size_t)bytes);

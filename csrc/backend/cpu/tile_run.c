@@ -201,20 +201,15 @@ typedef struct Merge {
     int64_t size, count, chunks;
 } Merge;
 
-/* Some elements of all chunks, as a tree. */
+/* Some elements of all chunks. */
 static void
 merge_range(void *ctx, int64_t begin, int64_t end, int thread)
 {
     const Merge *m = ctx;
-    const int64_t row = m->count * m->size, bytes = (end - begin) * m->size;
     char *const first = m->parts + begin * m->size;
     (void)thread;
-    for (int64_t step = 1; step < m->chunks; step *= 2) {
-        for (int64_t k = 0; k + step < m->chunks; k += 2 * step) {
-            m->kernels->join(first + k * row, first + (k + step) * row, end - begin);
-        }
-    }
-    memcpy(m->to + begin * m->size, first, (size_t)bytes);
+    cpu_merge_chunks(m->kernels, first, m->count * m->size, end - begin, m->chunks);
+    memcpy(m->to + begin * m->size, first, (size_t)((end - begin) * m->size));
 }
 
 static Status

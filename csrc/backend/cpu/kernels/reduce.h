@@ -42,8 +42,9 @@ typedef struct ReduceKernels {
 /* NULL members where the dtype has no such loop (sums of narrow integers). */
 const ReduceKernels *cpu_reduce_kernels(ReduceOp op, DType dtype);
 
-/* Chunks' results, rows of `results` elements, into the first row, as a binary tree. */
-void cpu_merge_chunks(const ReduceKernels *kernels, char *parts, int size, int64_t results,
+/* `results` elements of each chunk, whose rows are so many bytes apart, into those of the first row,
+ * as a binary tree. */
+void cpu_merge_chunks(const ReduceKernels *kernels, char *parts, int64_t row, int64_t results,
                       int64_t chunks);
 
 #endif
