@@ -226,15 +226,21 @@ make_plan(const Question *q, bool careful)
 }
 
 static Plan *
-plan_for(Question *q)
+known_plan(const Question *q)
 {
     Plan *plan = q->key.cacheable ? cache_find(&q->key) : NULL;
-    if (plan != NULL) {
-        info.hits++;
-        return plan_retain(plan);
+    if (plan == NULL) {
+        return NULL;
     }
+    info.hits++;
+    return plan_retain(plan);
+}
+
+static Plan *
+new_plan(const Question *q)
+{
     info.misses++;
-    plan = make_plan(q, false);
+    Plan *plan = make_plan(q, false);
     if (plan != NULL && q->key.cacheable && cache_add(plan, &q->key) != STATUS_OK) {
         plan_release(plan);
         return NULL;
@@ -248,7 +254,7 @@ static bool
 awaits_second_sight(const PlanKey *key)
 {
     int64_t bytes = 0;
-    if (key->order.size < LONG_KEY || (key->cacheable && cache_find(key) != NULL)) {
+    if (key->order.size < LONG_KEY) {
         return false;
     }
     for (int64_t i = 0; i < key->order.size; i++) {
@@ -279,10 +285,11 @@ static Status
 answer(Question *q, Array **out, bool *done)
 {
     bool guarded = false;
-    if (awaits_second_sight(&q->key)) {
+    Plan *plan = known_plan(q);
+    if (plan == NULL && awaits_second_sight(&q->key)) {
         return STATUS_OK;
     }
-    Plan *plan = plan_for(q);
+    plan = plan != NULL ? plan : new_plan(q);
     if (plan == NULL) {
         return STATUS_ERROR;
     }
@@ -367,7 +374,8 @@ plan_for_good(Node *const *targets, int64_t count, PlanKey *key, Plan **plan)
     Status status = STATUS_OK;
     *plan = NULL;
     if (open_question(&q, count, &status)) {
-        *plan = plan_for(&q);
+        *plan = known_plan(&q);
+        *plan = *plan != NULL ? *plan : new_plan(&q);
         if (*plan != NULL && (*plan)->watched && (*plan)->careful == NULL) {
             (*plan)->careful = make_plan(&q, true);
         }

@@ -38,14 +38,39 @@ is_ready(const Planner *p, int k)
     return p->done[k] == 0;
 }
 
-/* Do two instructions compute much in common, which one segment computes once? */
-static bool
-are_twins(const Instruction *a, const Instruction *b)
+/* The op that computes much in common with this one, of one operand; OP_COUNT where none does. */
+static int
+twin_op(int op, int *operand)
 {
-    const bool waves = (a->op == OP_sin && b->op == OP_cos) || (a->op == OP_cos && b->op == OP_sin);
-    const bool parts = (a->op == OP_exp_real && b->op == OP_exp_imag) ||
-                       (a->op == OP_exp_imag && b->op == OP_exp_real);
-    return (waves && a->in[0] == b->in[0]) || (parts && a->in[2] == b->in[2]);
+    *operand = op == OP_sin || op == OP_cos ? 0 : 2;
+    switch (op) {
+    case OP_sin:
+        return OP_cos;
+    case OP_cos:
+        return OP_sin;
+    case OP_exp_real:
+        return OP_exp_imag;
+    case OP_exp_imag:
+        return OP_exp_real;
+    default:
+        return OP_COUNT;
+    }
+}
+
+/* Is there an instruction among these (`order`: their numbers, else the first ones) whose segment
+ * would compute the most of this one, too? */
+static bool
+has_twin(const BlockSpec *spec, const Instruction *in, const uint16_t *order, int64_t count)
+{
+    int operand;
+    const int twin = twin_op(in->op, &operand);
+    for (int64_t t = 0; t < count && twin != OP_COUNT; t++) {
+        const Instruction *other = &spec->instructions[order == NULL ? t : order[t]];
+        if (other->op == twin && other->in[operand] == in->in[operand]) {
+            return true;
+        }
+    }
+    return false;
 }
 
 /* Nodes that an emitted instruction adds to a segment of which its twin is part, or not. */
@@ -67,11 +92,7 @@ plan_share(const Planner *p)
     for (int k = 0; k < spec->ninstructions; k++) {
         const Instruction *in = &spec->instructions[k];
         const bool emitted = p->done[k] == 0 && native_supports(p->c, in, p->native->wide);
-        bool twin = false;
-        for (int before = 0; before < k && emitted && !twin; before++) {
-            twin = are_twins(in, &spec->instructions[before]);
-        }
-        nodes += emitted ? nodes_of(p, in, twin) : 0;
+        nodes += emitted ? nodes_of(p, in, has_twin(spec, in, NULL, k)) : 0;
     }
     const int count = lanes < MANY_LANES || spec->in_place ? nodes / MOST_NODES + 1
                                                            : nodes / LONG_NODES + 1;
@@ -99,10 +120,8 @@ plan_section(Planner *p, bool emitted)
         if (!is_ready(p, k) || native_supports(p->c, in, native->wide) != emitted) {
             continue;
         }
-        bool twin = false;
-        for (int64_t t = first; t < native->order.size && emitted && !twin; t++) {
-            twin = are_twins(in, &p->c->spec->instructions[native->order.data[t]]);
-        }
+        const bool twin = emitted && has_twin(p->c->spec, in, native->order.data + first,
+                                              native->order.size - first);
         const int nodes = emitted ? nodes_of(p, in, twin) : 0;
         if (emitted && !twin && native->order.size > first && p->nodes + nodes / 2 > end) {
             break;
