@@ -2,6 +2,7 @@
 
 import numpy as np
 import pytest
+from complex_matrices import errors, product
 
 import pyarr as pa
 
@@ -26,18 +27,6 @@ def normal(shape, layout="plain", dtype=np.complex128):
     if layout == "backward":
         return normal(shape)[..., ::-1, ::-1]
     return (RNG.normal(size=shape) + 1j * RNG.normal(size=shape)).astype(dtype)
-
-
-@pa.jit
-def product(a, b):
-    return a @ b
-
-
-def errors(ours, a, b):
-    """Of real and imaginary parts, over |a| @ |b|."""
-    error = np.asarray(ours) - a.astype(np.clongdouble) @ b.astype(np.clongdouble)
-    scale = np.abs(a) @ np.abs(b)
-    return np.abs(error.real) / scale, np.abs(error.imag) / scale
 
 
 @pytest.mark.parametrize("shape_a, shape_b", SHAPES)
