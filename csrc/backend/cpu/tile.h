@@ -28,6 +28,12 @@ typedef struct TilePlan {
     int map;           /* TILE_BLOCK: that step, and how many of its rows each index of the
                         * outermost axis reads; 0 where there is none */
     int64_t map_rows;
+    bool squares;      /* TILE_BLOCK: adds up squares of those rows, less the elements of input
+                        * `shift` if that is not -1, the next row's `shift_step` after it */
+    bool fresh;        /* they are the first: the buffer was not filled before */
+    bool left_out;     /* TILE_FILL: nobody needs it */
+    int shift;
+    int64_t shift_step;
     bool in_place;     /* TILE_STORE: blocks may write to the output's memory itself */
     int stream, nstreams; /* TILE_BLOCK: the first that it fetches, and how many a run does */
 } TilePlan;
@@ -187,6 +193,12 @@ bool tile_line(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_map(const Tile *t, const TileStep *step, const TilePlan *plan);
 /* The spans of the rows of a map without further axes, or NULL where they are of no use. */
 const TileSpan *tile_map_spans(const Tile *t, const TileStep *step, const TilePlan *plan);
+static inline const TileMatrix *
+tile_matrix(const Tile *t, const TilePlan *plan)
+{
+    return (const TileMatrix *)(const void *)(t->sweep->packed + plan->packed);
+}
+
 /* Some of its rows into its buffer, from its beginning on. */
 void tile_map_rows(const Tile *t, const TileStep *step, const TilePlan *plan,
                    const TileSpan *spans, int64_t first, int64_t count);
@@ -200,8 +212,13 @@ void tile_drop_streams(TileCode *code);
 void tile_aim_streams(const Tile *t);
 /* Bytes from a loaded element to the next one, if the buffer can be the view's memory; else 0. */
 int64_t tile_distance_in_place(const Tile *t, const TileStep *step);
+/* Does it read or write the buffer? */
+bool tile_step_uses(const TileStep *step, int buffer);
 /* Maps that blocks had better compute as they go. */
 void tile_find_inside(TileCode *code);
+/* Those of them that only add up the squares of its rows. */
+void tile_find_squares(TileCode *code);
+void tile_squares(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_outer(const Tile *t, const TileStep *step);
 void tile_row_map(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_row_outer(const Tile *t, const TileStep *step, const TilePlan *plan);

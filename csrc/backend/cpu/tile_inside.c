@@ -5,8 +5,8 @@
  * in the first-level cache, and tiles may have more lanes. */
 #include "backend/cpu/tile.h"
 
-static bool
-reads(const TileStep *step, int buffer)
+bool
+tile_step_uses(const TileStep *step, int buffer)
 {
     for (int i = 0; i < step->nin + step->nout; i++) {
         const TileRef *ref = i < step->nin ? &step->in[i] : &step->out[i - step->nin];
@@ -23,7 +23,7 @@ find_reader(const TileProgram *p, int map)
 {
     int reader = -1;
     for (int s = 0; s < p->nsteps; s++) {
-        if (s != map && reads(&p->steps[s], p->steps[map].out[0].at)) {
+        if (s != map && tile_step_uses(&p->steps[s], p->steps[map].out[0].at)) {
             if (reader >= 0 || s < map) {
                 return -1;
             }

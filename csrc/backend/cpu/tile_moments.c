@@ -7,7 +7,7 @@
 
 #include <string.h>
 
-enum { FINISH_WORK = 1 << 13 }; /* products that one thread had better take */
+enum { FINISH_WORK = 1 << 15 }; /* products that one thread had better take */
 
 void
 tile_moments(const Tile *t, const TileStep *step)
@@ -40,11 +40,17 @@ static void
 shift_rows(const TileMoments *m, double *row)
 {
     for (int64_t i = 0; i < m->ni; i++, row += m->nx + 1) {
-        double shift = row[m->nx];
-        for (int64_t j = 0; j < m->nx; j++) {
-            shift += row[j] * m->pivot[j];
+        double part[4] = {row[m->nx]};
+        int64_t j = 0;
+        for (; j + 4 <= m->nx; j += 4) {
+            for (int l = 0; l < 4; l++) { /* sums that do not wait for each other */
+                part[l] += row[j + l] * m->pivot[j + l];
+            }
         }
-        row[m->nx] = shift;
+        for (; j < m->nx; j++) {
+            part[0] += row[j] * m->pivot[j];
+        }
+        row[m->nx] = (part[0] + part[1]) + (part[2] + part[3]);
     }
 }
 

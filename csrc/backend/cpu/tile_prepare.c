@@ -74,7 +74,9 @@ find_inside_lives(const TileCode *code, Life *lives)
             const TileStep *map = &p->steps[plan->map];
             Life *life = &lives[map->out[0].at];
             life->first = s;
-            life->bytes = plan->map_rows * dtype_size(p->buffers[map->out[0].at].dtype);
+            life->bytes = plan->squares
+                              ? 0
+                              : plan->map_rows * dtype_size(p->buffers[map->out[0].at].dtype);
             Life *from = &lives[map->in[0].at];
             from->last = from->last > s ? from->last : s + 1;
         }
@@ -478,7 +480,7 @@ prepare_steps(TileCode *code)
     for (int s = 0; s < p->nsteps; s++) {
         const TileStep *step = &p->steps[s];
         TilePlan *plan = &code->plans[s];
-        if (step->kind == TILE_BLOCK && prepare_block(code, step, plan) != STATUS_OK) {
+        if (step->kind == TILE_BLOCK && !plan->squares && prepare_block(code, step, plan) != STATUS_OK) {
             return STATUS_ERROR;
         }
         if (plan->nstreams > 0 && (plan->indices > 1 || !block_fetches(plan->block))) {
@@ -525,6 +527,7 @@ prepare(TileCode *code)
         return STATUS_ERROR;
     }
     tile_find_inside(code);
+    tile_find_squares(code);
     if (tile_find_readings(code) != STATUS_OK) {
         mem_free(lives, bytes);
         return STATUS_ERROR;

@@ -68,8 +68,9 @@ walks_in_order(const TileProgram *p, const TileStep *step)
 /* Only blocks write no lanes beyond the last row. Nobody may read the memory in a way that needs
  * a buffer's. */
 static bool
-may_store_in_place(const TileProgram *p, int store)
+may_store_in_place(const TileCode *code, int store)
 {
+    const TileProgram *p = code->program;
     const TileStep *step = &p->steps[store];
     const int buffer = step->in[0].at;
     const TileOut *out = &p->outs[step->to];
@@ -82,7 +83,7 @@ may_store_in_place(const TileProgram *p, int store)
         for (int k = 0; k < other->nin + other->nout; k++) {
             const TileRef *ref = k < other->nin ? &other->in[k] : &other->out[k - other->nin];
             if (!ref->is_view && !ref->is_sum && ref->at == buffer && s != store &&
-                (other->kind != TILE_BLOCK || s > store)) {
+                (other->kind != TILE_BLOCK || code->plans[s].squares || s > store)) {
                 return false;
             }
         }
@@ -96,10 +97,11 @@ enum { NODES_A_LINE = 6 }; /* that a block computes while a line comes from memo
 
 /* Streams that all runs of the block together have the time for. */
 static int64_t
-room_for_streams(const TileStep *step, int64_t *runs)
+room_for_streams(const TileCode *code, int s, int64_t *runs)
 {
+    const TileStep *step = &code->program->steps[s];
     int64_t nodes = 0;
-    for (int k = 0; k < step->ninstructions; k++) {
+    for (int k = 0; k < step->ninstructions && !code->plans[s].squares; k++) {
         nodes += native_nodes(&step->instructions[k], true);
     }
     *runs = tile_space(step);
@@ -150,7 +152,7 @@ share_streams(TileCode *code, int64_t room)
     for (int s = 0; s < p->nsteps && next < code->streams.size; s++) {
         if (p->steps[s].kind == TILE_BLOCK) {
             int64_t runs;
-            const int64_t own = room_for_streams(&p->steps[s], &runs);
+            const int64_t own = room_for_streams(code, s, &runs);
             const int64_t share = (code->streams.size * own + room - 1) / room;
             code->plans[s].stream = (int)next;
             code->plans[s].nstreams = (int)((share + runs - 1) / runs);
@@ -261,11 +263,11 @@ tile_find_readings(TileCode *code)
             code->reading[p->steps[s].out[0].at] = (uint8_t)buffer_reading(p, s);
         }
         if (p->steps[s].kind == TILE_STORE) {
-            code->plans[s].in_place = may_store_in_place(p, s);
+            code->plans[s].in_place = may_store_in_place(code, s);
         }
         if (p->steps[s].kind == TILE_BLOCK) {
             int64_t runs;
-            room += room_for_streams(&p->steps[s], &runs);
+            room += room_for_streams(code, s, &runs);
         }
     }
     if (choose_streams(code, room) != STATUS_OK) {

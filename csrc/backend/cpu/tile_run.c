@@ -33,10 +33,14 @@ run_tile(const Tile *t)
             tile_gather(t, step);
             break;
         case TILE_FILL:
-            tile_fill(t, step->out[0].at, step->op);
+            if (!plan->left_out) {
+                tile_fill(t, step->out[0].at, step->op);
+            }
             break;
         case TILE_BLOCK:
-            if (!tile_block(t, step, plan)) {
+            if (plan->squares) {
+                tile_squares(t, step, plan);
+            } else if (!tile_block(t, step, plan)) {
                 return false;
             }
             break;

@@ -211,17 +211,11 @@ element_at(const Tile *t, const TileRef *ref, const int64_t *index, int ndim)
     return tile_buffer(t, ref) + tile_offset(ref->strides, index, ndim) * t->distances[ref->at];
 }
 
-static const TileMatrix *
-matrix_of(const Tile *t, const TilePlan *plan)
-{
-    return (const TileMatrix *)(const void *)(t->sweep->packed + plan->packed);
-}
-
 /* The spans of the map's rows, where leaving out zeros changes nothing: not of infinity and NaN. */
 static const TileSpan *
 usable_spans(const Tile *t, const TileStep *step, const TilePlan *plan, char *x, DType dtype)
 {
-    const TileSpan *spans = matrix_of(t, plan)->spans;
+    const TileSpan *spans = tile_matrix(t, plan)->spans;
     const int64_t size = dtype_size(dtype);
     const int64_t x_step = step->in[0].strides[step->ndim] * tile_distance(t, step->in[0].at);
     if (spans == NULL) {
@@ -246,7 +240,7 @@ tile_map_rows(const Tile *t, const TileStep *step, const TilePlan *plan, const T
     const DType dtype = t->program->buffers[in->at].dtype;
     cpu_tile_kernels(dtype)->map(
         tile_buffer(t, out), out->strides[0] * t->code->lanes,
-        matrix_of(t, plan)->rows + first * step->nj * dtype_size(dtype), count, step->nj,
+        tile_matrix(t, plan)->rows + first * step->nj * dtype_size(dtype), count, step->nj,
         tile_buffer(t, in), in->strides[0] * tile_distance(t, in->at), t->n,
         spans == NULL ? NULL : spans + first, first == 0 ? tile_ahead(t, in->at) : 0);
 }
@@ -263,7 +257,7 @@ tile_map(const Tile *t, const TileStep *step, const TilePlan *plan)
         const TileSpan *spans = usable_spans(t, step, plan, x, dtype);
         cpu_tile_kernels(dtype)->map(
             element_at(t, out, index, step->ndim), out->strides[nd] * lanes,
-            matrix_of(t, plan)->rows + row * step->nj * size, step->ni, step->nj, x,
+            tile_matrix(t, plan)->rows + row * step->nj * size, step->ni, step->nj, x,
             in->strides[nd] * tile_distance(t, in->at), t->n,
             spans == NULL ? NULL : spans + row, tile_ahead(t, in->at));
         row += step->ni;

@@ -160,12 +160,12 @@ fetch(const E *p, int64_t ahead, const int count)
     }
 }
 
+/* sum[i][v] = sum_j a[i * nj + j] in[j], lanes of vector v */
 INLINE void
-map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const E *in,
-          int64_t in_step, const TileSpan *spans, int64_t ahead)
+map_sums(const int ni, Part (*sum)[MAP_V], const E *a, int64_t nj, const E *in, int64_t in_step,
+         const TileSpan *spans, int64_t ahead)
 {
     const TileSpan span = common_span(ni, spans, nj);
-    Part sum[MAP_I][MAP_V];
     UNROLL
     for (int i = 0; i < ni; i++) {
         UNROLL
@@ -196,11 +196,20 @@ map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const 
         }
     }
     UNROLL
+    for (int i = 0; i < ni && spans != NULL; i++) {
+        const int64_t begin = spans[i].begin > span.end ? spans[i].begin : span.end;
+        map_row(sum[i], a + i * nj, in, in_step, begin, spans[i].end);
+    }
+}
+
+INLINE void
+map_block(const int ni, E *out, int64_t out_step, const E *a, int64_t nj, const E *in,
+          int64_t in_step, const TileSpan *spans, int64_t ahead)
+{
+    Part sum[MAP_I][MAP_V];
+    map_sums(ni, sum, a, nj, in, in_step, spans, ahead);
+    UNROLL
     for (int i = 0; i < ni; i++) {
-        if (spans != NULL) {
-            const int64_t begin = spans[i].begin > span.end ? spans[i].begin : span.end;
-            map_row(sum[i], a + i * nj, in, in_step, begin, spans[i].end);
-        }
         UNROLL
         for (int v = 0; v < MAP_V; v++) {
             *(Part *)(out + i * out_step + v * PL) = sum[i][v];
@@ -236,6 +245,72 @@ tile_map(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj, con
                 map_block(MAP_I, to, out_step, w, nj, x, in_step, s, next);
                 i += MAP_I;
             }
+        }
+    }
+}
+
+/* to[v] += (sums of row i - shift)^2, row by row */
+INLINE void
+squares_block(const int ni, Part *to, const TileSquares *s, int64_t row, const E *in,
+              const char *shift, int64_t ahead)
+{
+    Part sum[MAP_I][MAP_V];
+    map_sums(ni, sum, (const E *)s->a + row * s->nj, s->nj, in, s->in_step,
+             s->spans == NULL ? NULL : s->spans + row, ahead);
+    UNROLL
+    for (int i = 0; i < ni; i++) {
+        const E off = *(const E *)(shift + i * s->shift_stride);
+        UNROLL
+        for (int v = 0; v < MAP_V; v++) {
+            const Part d = sum[i][v] - off;
+            to[v] += d * d;
+        }
+    }
+}
+
+/* Of one group of rows. */
+INLINE void
+squares_rows(E *out, const TileSquares *s, int64_t row, const E *in, const char *shift,
+             int64_t ahead)
+{
+    Part to[MAP_V];
+    for (int v = 0; v < MAP_V; v++) {
+        to[v] = s->fresh ? (Part){0} : load_aligned(out + v * PL);
+    }
+    for (int64_t i = 0; i < s->ni;) {
+        const char *const own = shift + i * s->shift_stride;
+        const int64_t next = i == 0 ? ahead : 0;
+        switch (s->ni - i) {
+#define CASE(k)                                                                                    \
+    case k:                                                                                        \
+        squares_block(k, to, s, row + i, in, own, next);                                           \
+        i += k;                                                                                    \
+        break;
+            CASE(1)
+            CASE(2)
+            CASE(3)
+#if !defined(__AVX512F__)
+            CASE(4)
+            CASE(5)
+#endif
+#undef CASE
+        default:
+            squares_block(MAP_I, to, s, row + i, in, own, next);
+            i += MAP_I;
+        }
+    }
+    for (int v = 0; v < MAP_V; v++) {
+        *(Part *)(out + v * PL) = to[v];
+    }
+}
+
+static void
+tile_squares(void *out, int64_t out_step, const TileSquares *s, int64_t n)
+{
+    for (int64_t r = 0; r < n; r += MAP_V * PL) {
+        for (int64_t k = 0; k < s->groups; k++) {
+            squares_rows((E *)out + k * out_step + r, s, k * s->ni, (const E *)s->in + r,
+                         s->shift + k * s->shift_group, k == 0 ? s->ahead : 0);
         }
     }
 }
@@ -445,6 +520,6 @@ tile_moments(void *sum, const void *p, int64_t p_step, int64_t nk, const void *x
 #define TABLE_(dtype, isa) kernel_tile_##dtype##_##isa
 #define TABLE(dtype, isa) TABLE_(dtype, isa)
 extern const TileKernels TABLE(T, ISA);
-const TileKernels TABLE(T, ISA) = {tile_load,   tile_store, tile_map, tile_find_spans,
-                                   tile_finite, tile_outer, tile_sum, tile_moments,
-                                   tile_moved};
+const TileKernels TABLE(T, ISA) = {tile_load,    tile_store, tile_map,   tile_squares,
+                                   tile_find_spans, tile_finite, tile_outer, tile_sum,
+                                   tile_moments, tile_moved};

@@ -16,6 +16,19 @@ typedef struct TileSpan {
     int32_t begin, end;
 } TileSpan;
 
+/* Rows that are mapped, in groups. */
+typedef struct TileSquares {
+    const void *a;
+    int64_t groups, ni, nj; /* ni rows of a each */
+    const void *in;
+    int64_t in_step;
+    const TileSpan *spans;
+    const char *shift;      /* of row i of a group: strides in bytes */
+    int64_t shift_group, shift_stride;
+    int64_t ahead;
+    bool fresh;             /* out is zero, whatever lies there */
+} TileSquares;
+
 typedef struct TileKernels {
     /* to[e][r] = element e of row r; strides in bytes */
     void (*load)(void *to, int64_t lanes, const char *from, int64_t row_stride, int64_t stride,
@@ -28,6 +41,9 @@ typedef struct TileKernels {
      * `in`, and of q below, so many bytes ahead are fetched; none where that is 0 */
     void (*map)(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj,
                 const void *in, int64_t in_step, int64_t n, const TileSpan *spans, int64_t ahead);
+    /* out[k][r] += sum_i (sum_j a[k * ni + i][j] in[j][r] - shift[k][i])^2, in the order of i; the
+     * rest as above */
+    void (*squares)(void *out, int64_t out_step, const TileSquares *squares, int64_t n);
     /* spans[ni]; is any row's shorter than the row? */
     bool (*find_spans)(TileSpan *spans, const void *a, int64_t ni, int64_t nj);
     /* Are x[j][r] finite? Lanes from n to the unit must be zero. */
