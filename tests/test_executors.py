@@ -17,16 +17,16 @@ pytestmark = pytest.mark.skipif(
     ISA not in ("v3", "v4"), reason="no emitter for this machine"
 )
 
-F, B, I = "f8", "?", "i8"
+F, B, I, C = "f8", "?", "i8", "c16"
 SPECIAL = [0.0, 1.0, 0.5, 2.5, 1e-310, 5e-324, 2.2250738585072014e-308, 1e-160, 1e-17]
 SPECIAL += [3.9, 700.0, 745.2, 1e10, 1e16, 1e155, 1.7976931348623157e308, np.inf]
 SPECIAL = np.array([s * x for x in SPECIAL for s in (1.0, -1.0)] + [np.nan, 0.9999999])
 
 # Rows on float64 that stay calls of their kernels.
 CALLS = """power float_power floor_divide remainder fmod nextafter frexp_mantissa
-frexp_exponent make_complex erfinv gamma lgamma digamma polygamma sinc_derivative i0 i1
+frexp_exponent erfinv gamma lgamma digamma polygamma sinc_derivative i0 i1
 bessel_i""".split()
-RESULTS = {"frexp_exponent": "i4", "make_complex": "c16"}
+RESULTS = {"frexp_exponent": "i4", "make_complex": C}
 TESTS = """greater greater_equal less less_equal equal not_equal logical_and logical_or
 logical_xor logical_not isfinite isinf isnan signbit""".split()
 ROWS = [
@@ -224,6 +224,32 @@ def test_in_place(n):
     compare([x, y], [("lgamma", F, F, 4, 0), *code], [(4, F), (2, F)], aliased=[0])
 
 
+@pytest.mark.parametrize("n", [3, 8, 100, 511, 1000, 1003])
+def test_complex_numbers_and_their_parts(n):
+    """Read and written where they take turns, kept between segments, in place, uniform."""
+    rng = np.random.default_rng(n)
+    z = rng.standard_normal((n, 2)).view(C)[:, 0]
+    x, one = rng.standard_normal(n), np.broadcast_to(np.array(1.5 - 2j), n)
+    parts = [("real", C, F, 3, 0), ("imag", C, F, 4, 0), ("imag", C, F, 5, 2)]
+    joined = [("multiply", F, F, 6, 3, 1), ("exp", F, F, 7, 4), ("add", F, F, 8, 7, 5),
+              ("make_complex", F, C, 9, 6, 8)]  # fmt: skip
+    compare([z, x, one], [*parts, *joined], [(9, C), (7, F)], [(6, F), (9, C)])
+    again = [
+        ("real", C, F, 10, 9),
+        ("imag", C, F, 11, 9),
+        ("make_complex", F, C, 12, 11, 10),
+    ]
+    compare([z, x, one], [*parts, *joined, *again], [(12, C)], [(11, F)])
+    called = [("lgamma", F, F, 10, 6), ("real", C, F, 11, 9), ("subtract", F, F, 12, 11, 10),
+              ("conjugate", C, C, 13, 9), ("imag", C, F, 14, 13), ("tanh", F, F, 15, 14),
+              ("make_complex", F, C, 16, 15, 12)]  # fmt: skip
+    compare(
+        [z, x, one], [*parts, *joined, *called], [(16, C), (9, C), (13, C)], [(15, F)]
+    )
+    compare([z, x, one], [*parts, *joined], [(9, C)], aliased=[0])
+    compare([z[::-1], x, one], [*parts, *joined], [(9, C)])
+
+
 def test_layouts():
     rng = np.random.default_rng(3)
     code = [("multiply", F, F, 3, 0, 1), ("exp", F, F, 4, 3), ("add", F, F, 5, 4, 2)]
@@ -244,14 +270,14 @@ def test_layouts():
 
 def random_program(rng, emitted_only):
     """Any rows over any earlier registers, mixed with logic, choices, casts and sums."""
-    floats, bools, code = [0, 1, 2, 3], [4], []
+    floats, bools, complexes, code = [0, 1, 2, 3], [4], [5], []
     names = [row for row in ROWS if not emitted_only or row["name"] not in CALLS]
     names = [row for row in names if row["name"] not in RESULTS]
 
     def pick(which):
         return int(rng.choice(which))
 
-    for reg in range(5, 5 + int(rng.integers(1, 60))):
+    for reg in range(6, 6 + int(rng.integers(1, 60))):
         kind = rng.random()
         if kind < 0.1:
             code.append(("where", F, F, reg, pick(bools), pick(floats), pick(floats)))
@@ -263,6 +289,13 @@ def random_program(rng, emitted_only):
         elif kind < 0.25:
             code.append(("cast", B, F, reg, pick(bools)))
             floats.append(reg)
+        elif kind < 0.3:
+            code.append(("make_complex", F, C, reg, pick(floats), pick(floats)))
+            complexes.append(reg)
+        elif kind < 0.35:
+            part = str(rng.choice(["real", "imag"]))
+            code.append((part, C, F, reg, pick(complexes)))
+            floats.append(reg)
         else:
             row = names[int(rng.integers(len(names)))]
             dtype = result_dtype(row["name"])
@@ -271,6 +304,7 @@ def random_program(rng, emitted_only):
             (bools if dtype == B else floats).append(reg)
     results = [(r, F) for r in rng.choice(floats, int(rng.integers(0, 4)))]
     results += [(int(r), B) for r in rng.choice(bools, int(rng.integers(0, 2)))]
+    results += [(int(r), C) for r in rng.choice(complexes, int(rng.integers(0, 2)))]
     sums = [(int(r), F) for r in rng.choice(floats, int(rng.integers(1, 4)))]
     return code, [(int(r), d) for r, d in results], sums
 
@@ -282,7 +316,8 @@ def random_case(seed):
     scale = float(rng.choice([0.1, 1.0, 30.0]))
     inputs = list(rng.standard_normal((4, n)) * scale)
     inputs += [rng.integers(0, 2, n).astype(bool)]
-    for k in range(5):
+    inputs += [rng.standard_normal((n, 2)).view(C)[:, 0]]
+    for k in range(6):
         if rng.random() < 0.3:
             inputs[k] = np.broadcast_to(inputs[k][:1], n)
     if rng.random() < 0.3 and n > 40:
@@ -349,7 +384,8 @@ def test_code_is_what_the_instruction_set_has():
     known = """add and cmp endbr64 ja jl jne lea mov pop push ret xor pdep vzeroupper
     kandb kmovb knotb korb kortestb kxorb vaddpd vandpd vblendmpd vblendvpd vbroadcastsd
     vdivpd vfixupimmpd vgatherqpd vgetexppd vgetmantpd vmovdqu8 vmovmskpd vmovq vmovupd
-    vmaxpd vminpd vmulpd vorpd vpaddq vpcmpeqq vpcmpgtq vpermi2pd vpternlogq
+    vmaxpd vminpd vmulpd vorpd vpaddq vpcmpeqq vpcmpgtq vperm2f128 vpermi2pd vpermpd
+    vpternlogq vunpckhpd vunpcklpd
     vpmovq2m vpmovzxbq vpsllq vpsrlq
     vpsubq vptestmq vrndscalepd vroundpd vscalefpd vsqrtpd vsubpd vtestpd vxorpd""".split()
     other = {n for n in names if not n.startswith(("vcmp", "vfm", "vfnm"))} - set(known)

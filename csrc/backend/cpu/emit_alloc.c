@@ -84,8 +84,11 @@ alloc_address(Alloc *a, uint64_t word, bool bytes)
 {
     Rm rm = {.kind = RM_MEMORY, .reg = ALLOC_SCRATCH};
     rm.index = bytes ? ALLOC_LANE : ALLOC_AT;
+    rm.scale = word > ALLOC_PLACE;
+    rm.offset = (word & ALLOC_SECOND) == 0 ? 0 : a->wide ? 64 : 32;
+    word &= ALLOC_PLACE;
     if ((word & ALLOC_INDIRECT) == 0) {
-        rm.offset = (int32_t)word;
+        rm.offset += (int32_t)word;
         return rm;
     }
     for (int reg = 0; reg < 16; reg++) {

@@ -23,8 +23,12 @@ enum {
     ALLOC_BITS = RBX
 };
 
-/* Where a vector lies: at an offset in the scratch, or where the pointer at that offset says. */
+/* Where a vector lies: at an offset in the scratch, or where the pointer at that offset says; of
+ * pairs the first vector of every two, or the second. */
 #define ALLOC_INDIRECT (UINT64_C(1) << 32)
+#define ALLOC_FIRST (UINT64_C(1) << 33)
+#define ALLOC_SECOND (UINT64_C(1) << 34)
+#define ALLOC_PLACE (ALLOC_FIRST - 1) /* the bits without the last two */
 
 typedef struct NodeState {
     int32_t next_use[3]; /* of each input, after this node */

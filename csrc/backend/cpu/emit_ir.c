@@ -531,3 +531,20 @@ ir_split_below(IrBuilder *b, Ir x, uint64_t limit, Ir *mantissa, Ir *exponent)
     *mantissa = ir_node(b, IR_MERGE_MUL, 0, m, ir_constant(b, 0.5), large, 0);
     *exponent = ir_node(b, IR_MERGE_ADD, 0, e, ir_constant(b, 1), large, 0);
 }
+
+/* ---- lanes ---- */
+
+Ir
+ir_reorder(IrBuilder *b, IrOrder order, Ir x, Ir y)
+{
+    enum { OUTER_IN_ORDER = 0xd8, LOW_HALVES = 0x20, HIGH_HALVES = 0x31 };
+    if (b->wide) {
+        return ir_node(b, IR_PICK, (int)order, x, y, 0, 0);
+    }
+    if (order == IR_EVENS || order == IR_ODDS) {
+        const Ir pairs = node2(b, order == IR_EVENS ? IR_UNPACK_LOW : IR_UNPACK_HIGH, x, y);
+        return ir_node(b, IR_PERMUTE, OUTER_IN_ORDER, pairs, 0, 0, 0);
+    }
+    const Ir low = node2(b, IR_UNPACK_LOW, x, y), high = node2(b, IR_UNPACK_HIGH, x, y);
+    return ir_node(b, IR_HALVES, order == IR_ZIP_LOW ? LOW_HALVES : HIGH_HALVES, low, high, 0, 0);
+}

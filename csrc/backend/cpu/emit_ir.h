@@ -41,6 +41,12 @@ typedef enum IrOp {
     IR_SHIFT_RIGHT,
     IR_TABLE,    /* word: where the sixteen words are in the pool; in[0]: index modulo 16 */
     IR_FROM_I64, /* words to values (AVX-512) */
+    /* lanes in another order */
+    IR_UNPACK_LOW,  /* of each two: x0 y0 */
+    IR_UNPACK_HIGH, /* x1 y1 */
+    IR_PERMUTE,     /* imm: two bits for each lane (AVX2) */
+    IR_HALVES,      /* imm: which halves of x and y (AVX2) */
+    IR_PICK,        /* imm: IrOrder, of the lanes of x and then y (AVX-512) */
     /* AVX-512's own */
     IR_EXPONENT,
     IR_MANTISSA,
@@ -67,6 +73,7 @@ typedef enum IrOp {
     IR_OP_COUNT
 } IrOp;
 
+typedef enum IrOrder { IR_EVENS, IR_ODDS, IR_ZIP_LOW, IR_ZIP_HIGH, IR_ORDERS } IrOrder;
 enum { IR_MINUS_PRODUCT = 1, IR_MINUS_ADDEND = 2 };
 enum { IR_CEILING = 10, IR_FLOORING = 9, IR_TRUNCATING = 11, IR_ROUNDING = 4 };
 enum {
@@ -137,6 +144,9 @@ IR_WORDS3(IR_DECLARE3)
 #undef IR_DECLARE1
 #undef IR_DECLARE2
 #undef IR_DECLARE3
+
+/* Lanes of two vectors: the even, the odd ones; or those of both in turns, the first, the last. */
+Ir ir_reorder(IrBuilder *b, IrOrder order, Ir x, Ir y);
 
 /* Entry i modulo 16 of sixteen values. */
 Ir ir_table16(IrBuilder *b, const double *values, Ir i);

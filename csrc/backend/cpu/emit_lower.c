@@ -106,12 +106,13 @@ keep_pointers(Lower *l)
                             op == IR_STORE_BYTES;
         l->sums = l->sums || op == IR_SUM;
         l->bytes = l->bytes || op == IR_LOAD_BYTES || op == IR_STORE_BYTES;
-        bool known = !memory || (a->nodes[n].word & ALLOC_INDIRECT) == 0;
+        const uint64_t place = a->nodes[n].word & ALLOC_PLACE;
+        bool known = !memory || (place & ALLOC_INDIRECT) == 0;
         for (int k = 0; k < used && !known; k++) {
-            known = a->pointers[registers[k]] == a->nodes[n].word;
+            known = a->pointers[registers[k]] == place;
         }
         if (!known && used < (int)sizeof registers) {
-            a->pointers[registers[used++]] = a->nodes[n].word;
+            a->pointers[registers[used++]] = place;
         }
     }
 }

@@ -23,6 +23,10 @@ static const Opcode opcodes[IR_OP_COUNT] = {
     [IR_WORD_GREATER] = {MAP_0F38, PP_66, 1, 0x37},
     [IR_SHIFT_LEFT] = {MAP_0F, PP_66, 1, 0x73},
     [IR_SHIFT_RIGHT] = {MAP_0F, PP_66, 1, 0x73},
+    [IR_UNPACK_LOW] = {MAP_0F, PP_66, 1, 0x14},
+    [IR_UNPACK_HIGH] = {MAP_0F, PP_66, 1, 0x15},
+    [IR_PERMUTE] = {MAP_0F3A, PP_66, 1, 0x01},
+    [IR_HALVES] = {MAP_0F3A, PP_66, 0, 0x06},
     [IR_FROM_I64] = {MAP_0F, PP_F3, 1, 0xe6},
     [IR_EXPONENT] = {MAP_0F38, PP_66, 1, 0x42},
     [IR_MANTISSA] = {MAP_0F3A, PP_66, 1, 0x26},
@@ -91,7 +95,7 @@ lower_binary(Lower *l, Ir n)
     const Rm second = alloc_want_rm(&l->alloc, y);
     alloc_consume(&l->alloc, n);
     asm_vector(l->code, opcodes[node->op], alloc_vector(&l->alloc, n), first, second, no_mask,
-               -1);
+               node->op == IR_HALVES ? node->imm : -1);
 }
 
 /* dst = x shifted: the opcode's kind stands where other instructions have a register */
@@ -324,6 +328,30 @@ lower_table(Lower *l, Ir n)
     alloc_place(&l->alloc, n, dst);
 }
 
+/* vpermi2pd: dst has the order, then the result */
+static void
+lower_pick(Lower *l, Ir n)
+{
+    static const uint64_t orders[IR_ORDERS][LANES_WIDE] = {
+        [IR_EVENS] = {0, 2, 4, 6, 8, 10, 12, 14},
+        [IR_ODDS] = {1, 3, 5, 7, 9, 11, 13, 15},
+        [IR_ZIP_LOW] = {0, 8, 1, 9, 2, 10, 3, 11},
+        [IR_ZIP_HIGH] = {4, 12, 5, 13, 6, 14, 7, 15}};
+    const IrNode *node = &l->alloc.nodes[n];
+    const Rm order = {.kind = RM_POOL,
+                      .offset = asm_table(l->code, orders[node->imm], LANES_WIDE)};
+    const int first = alloc_want(&l->alloc, node->in[0]);
+    if (alloc_in_register(&l->alloc, node->in[1])) {
+        (void)alloc_want(&l->alloc, node->in[1]);
+    }
+    const int dst = alloc_vector(&l->alloc, 0);
+    asm_vector(l->code, asm_vmovupd_load, dst, 0, order, no_mask, -1);
+    const Rm second = alloc_want_rm(&l->alloc, node->in[1]);
+    alloc_consume(&l->alloc, n);
+    asm_vector(l->code, vpermi2pd, dst, first, second, no_mask, -1);
+    alloc_place(&l->alloc, n, dst);
+}
+
 /* ---- memory ---- */
 
 static void
@@ -424,7 +452,13 @@ emit_node(Lower *l, Ir n)
     case IR_WORD_SUB:
     case IR_WORD_GREATER:
     case IR_SCALE:
+    case IR_UNPACK_LOW:
+    case IR_UNPACK_HIGH:
+    case IR_HALVES:
         lower_binary(l, n);
+        break;
+    case IR_PICK:
+        lower_pick(l, n);
         break;
     case IR_SQRT:
     case IR_EXPONENT:
@@ -432,6 +466,7 @@ emit_node(Lower *l, Ir n)
         lower_unary(l, n, -1);
         break;
     case IR_ROUND:
+    case IR_PERMUTE:
         lower_unary(l, n, l->alloc.nodes[n].imm);
         break;
     case IR_MANTISSA:

@@ -55,7 +55,7 @@ operand(Assembler *a, int reg, Rm rm, int unit, int tail)
     const int mod = none ? MOD_NONE : small ? MOD_BYTE : MOD_WORD;
     byte(a, mod | middle | (sib ? RSP : rm.reg & 7));
     if (sib) {
-        byte(a, (rm.index == NO_INDEX ? RSP : rm.index & 7) << 3 | (rm.reg & 7));
+        byte(a, rm.scale << 6 | (rm.index == NO_INDEX ? RSP : rm.index & 7) << 3 | (rm.reg & 7));
     }
     if (mod == MOD_BYTE) {
         byte(a, scaled & 0xff);

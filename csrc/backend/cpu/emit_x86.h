@@ -23,7 +23,8 @@ typedef struct Opcode {
 typedef struct Rm {
     enum { RM_REGISTER, RM_MEMORY, RM_POOL } kind;
     uint8_t reg;         /* register, or base of the address */
-    uint8_t index;       /* NO_INDEX without; not scaled */
+    uint8_t index;       /* NO_INDEX without */
+    uint8_t scale;       /* of the index: a power of two, its exponent */
     bool broadcast;      /* memory holds one element, which all lanes get (AVX-512) */
     uint8_t unit;        /* bytes of the memory operand, where not the whole vector */
     int32_t offset;      /* of the address, or of the datum in the pool */

@@ -62,7 +62,8 @@ typedef struct Emitter {
     const Compiler *c;
     Native *native;
     IrBuilder builder;
-    Ir *values; /* by register: its node in this segment */
+    Ir *values; /* by register: its node in this segment; of complex ones the real part's */
+    Ir *imags;  /* and the imaginary part's */
     int segment, segments;
     bool failed;
 } Emitter;
@@ -91,12 +92,38 @@ home_of(const Emitter *e, uint16_t reg)
     return slot == NOWHERE ? ALLOC_INDIRECT | (uint64_t)reg * sizeof(char *) : (uint64_t)slot;
 }
 
+/* Both parts of a complex register from memory, where they take turns. */
+static void
+load_parts(Emitter *e, uint16_t reg)
+{
+    IrBuilder *b = &e->builder;
+    const Ir first = ir_node(b, IR_LOAD, 0, 0, 0, 0, home_of(e, reg) | ALLOC_FIRST);
+    const Ir second = ir_node(b, IR_LOAD, 0, 0, 0, 0, home_of(e, reg) | ALLOC_SECOND);
+    e->values[reg] = ir_reorder(b, IR_EVENS, first, second);
+    e->imags[reg] = ir_reorder(b, IR_ODDS, first, second);
+}
+
+static void
+store_parts(Emitter *e, uint16_t reg)
+{
+    IrBuilder *b = &e->builder;
+    const Ir re = e->values[reg], im = e->imags[reg];
+    ir_node(b, IR_STORE, 0, ir_reorder(b, IR_ZIP_LOW, re, im), 0, 0,
+            home_of(e, reg) | ALLOC_FIRST);
+    ir_node(b, IR_STORE, 0, ir_reorder(b, IR_ZIP_HIGH, re, im), 0, 0,
+            home_of(e, reg) | ALLOC_SECOND);
+}
+
 static Ir
 value_of(Emitter *e, uint16_t reg)
 {
     IrBuilder *b = &e->builder;
     const bool mask = e->c->dtypes[reg] == DT_bool;
     if (e->values[reg] != 0) {
+        return e->values[reg];
+    }
+    if (e->c->dtypes[reg] == DT_c128) {
+        load_parts(e, reg);
         return e->values[reg];
     }
     Ir x;
@@ -114,7 +141,9 @@ static void
 emit_store(Emitter *e, uint16_t reg)
 {
     const Home *home = &e->native->homes.data[reg];
-    if (home->direct || home->slot != NOWHERE) {
+    if ((home->direct || home->slot != NOWHERE) && e->c->dtypes[reg] == DT_c128) {
+        store_parts(e, reg);
+    } else if (home->direct || home->slot != NOWHERE) {
         const IrOp op = e->c->dtypes[reg] == DT_bool ? IR_STORE_BYTES : IR_STORE;
         ir_node(&e->builder, op, 0, value_of(e, reg), 0, 0, home_of(e, reg));
     }
@@ -142,6 +171,23 @@ emit_fetches(Emitter *e, int *next, int end)
 }
 
 static void
+emit_value(Emitter *e, const Instruction *in)
+{
+    Ir inputs[3] = {0};
+    for (int i = 0; i < in->nin; i++) {
+        inputs[i] = value_of(e, in->in[i]);
+    }
+    if (native_joins_parts(e->c, in)) {
+        e->values[in->out] = inputs[0];
+        e->imags[in->out] = inputs[1];
+    } else if (native_takes_part(e->c, in)) {
+        e->values[in->out] = in->op == OP_real ? inputs[0] : e->imags[in->in[0]];
+    } else {
+        e->values[in->out] = native_value(&e->builder, e->c, in, inputs);
+    }
+}
+
+static void
 emit_segment(Emitter *e, Section *section, Assembler *code, bool last)
 {
     const BlockSpec *spec = e->c->spec;
@@ -153,11 +199,7 @@ emit_segment(Emitter *e, Section *section, Assembler *code, bool last)
     memset(e->values, 0, (size_t)e->c->code->nregisters * sizeof *e->values);
     for (int k = section->first; k < section->first + section->count; k++) {
         const Instruction *in = &spec->instructions[e->native->order.data[k]];
-        Ir inputs[3] = {0};
-        for (int i = 0; i < in->nin; i++) {
-            inputs[i] = value_of(e, in->in[i]);
-        }
-        e->values[in->out] = native_value(b, e->c, in, inputs);
+        emit_value(e, in);
         emit_sums(e, in->out);
         if (!spec->in_place) {
             emit_store(e, in->out);
@@ -229,7 +271,7 @@ place_scratch(Native *native, Compiler *c)
 bool
 native_emit(Native *native, Compiler *c)
 {
-    const size_t bytes = (size_t)c->code->nregisters * sizeof(Ir);
+    const size_t bytes = 2 * (size_t)c->code->nregisters * sizeof(Ir);
     Emitter *e = mem_new_zeroed(sizeof *e);
     Ir *values = mem_new(bytes);
     Assembler code = {.wide = native->wide};
@@ -237,7 +279,8 @@ native_emit(Native *native, Compiler *c)
     bool done = false;
     if (e != NULL && values != NULL) {
         place_scratch(native, c);
-        *e = (Emitter){.c = c, .native = native, .values = values};
+        *e = (Emitter){.c = c, .native = native, .values = values,
+                       .imags = values + c->code->nregisters};
         e->builder.wide = native->wide;
         e->builder.may_guard = true;
         done = emit_sections(e, &code);

@@ -53,6 +53,9 @@ struct Native {
 
 /* Can this instruction be emitted? May it need a guard? (native_select.c) */
 bool native_supports(const Compiler *c, const Instruction *in, bool wide);
+/* Is it a complex number of two parts, or a part of one? */
+bool native_joins_parts(const Compiler *c, const Instruction *in);
+bool native_takes_part(const Compiler *c, const Instruction *in);
 /* How many nodes a supported one takes, constants among them. */
 int native_nodes(const Instruction *in, bool wide);
 /* Its value, given those of its inputs. */

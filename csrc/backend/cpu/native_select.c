@@ -1,5 +1,6 @@
 /* backend/cpu/native_select.c -- which instructions can be emitted, and what they are as nodes:
- * those on float64 that ops.def's reading knows, logic on bool, casts and choices of both. */
+ * those on float64 that ops.def's reading knows, logic on bool, casts and choices of both, and
+ * complex numbers from parts and back. */
 #include "backend/cpu/native.h"
 
 #include <pthread.h>
@@ -75,9 +76,26 @@ supports_cast(DType from, DType to, bool wide)
 }
 
 bool
+native_joins_parts(const Compiler *c, const Instruction *in)
+{
+    return in->op == OP_make_complex && in->out_dtype == DT_c128 &&
+           c->dtypes[in->in[0]] == DT_f64 && c->dtypes[in->in[1]] == DT_f64;
+}
+
+bool
+native_takes_part(const Compiler *c, const Instruction *in)
+{
+    return (in->op == OP_real || in->op == OP_imag) && in->out_dtype == DT_f64 &&
+           c->dtypes[in->in[0]] == DT_c128;
+}
+
+bool
 native_supports(const Compiler *c, const Instruction *in, bool wide)
 {
     const DType first = (DType)c->dtypes[in->in[0]], out = (DType)in->out_dtype;
+    if (native_joins_parts(c, in) || native_takes_part(c, in)) {
+        return true;
+    }
     if (in->op == OP_cast) {
         return supports_cast(first, out, wide);
     }
@@ -106,7 +124,8 @@ native_supports(const Compiler *c, const Instruction *in, bool wide)
 int
 native_nodes(const Instruction *in, bool wide)
 {
-    const bool row = in->loop == DT_f64 && op_is_elementwise((OpCode)in->op);
+    const bool row = in->loop == DT_f64 && op_is_elementwise((OpCode)in->op) &&
+                     in->op != OP_make_complex;
     return row && pthread_once(&rows_once, find_rows) == 0 ? row_nodes[wide][in->op] : 1;
 }
 
