@@ -219,7 +219,6 @@ POLYNOMIALS = {
         4,
         1,
     ),
-    "SIN_REST": (odd_rest(mp.sin), identity, mpf("1e-12"), mpf("1.58") ** 2, 7, 4),
     "SIN_SMALL_REST": (
         odd_rest(mp.sin),
         identity,
@@ -311,7 +310,6 @@ def constants(dtype):
     yield "ROUND_SHIFT_TWICE_LESS_ONE", text(magic + 2 * bias - 1, dtype)
     yield "MIN_NORMAL", text(mpf(2) ** (1 - bias), dtype)
     yield "TWICE_MIN_NORMAL", text(mpf(2) ** (2 - bias), dtype)
-    yield "COS_ONE", text(mpf(2) ** (-27 if wide else -13), dtype)
     yield "EXPONENT_MASK", hex((2 * bias + 1) << mantissa)
     yield "EXPONENT_STEP", hex(1 << mantissa)
     yield "SUBNORMAL_SCALE", text(mpf(2) ** subnormal, dtype)
@@ -365,12 +363,11 @@ def constants(dtype):
     high, low = split(LN2, dtype, 16 if wide else 12)
     yield "LN2_SIXTEENTH_HI", text(high / 16, dtype)
     yield "LN2_SIXTEENTH_LO", text(low / 16, dtype)
-    rest = mp.pi
+    rest = mp.pi / 2
     for i in (1, 2, 3):
         part = rounded(rest, dtype)
         rest -= part
-        yield f"PI_{i}", text(part, dtype)
-    yield "INVERSE_PI", text(1 / mp.pi, dtype)
+        yield f"PIO2_{i}", text(part, dtype)
     yield "TWO_OVER_PI", text(2 / mp.pi, dtype)
     yield "TAN_PIO8", text(mp.tan(mp.pi / 8), dtype)
     yield "TAN_3PIO8", text(mp.tan(3 * mp.pi / 8), dtype)

@@ -49,6 +49,22 @@ hash_of(const IrNode *n)
     return h >> 40;
 }
 
+/* Where the node is known, or will be: near its hash, as a lost one would be computed twice, and
+ * all that follows from it. */
+static Ir *
+place_of(IrBuilder *b, const IrNode *node)
+{
+    enum { PLACES = sizeof b->known / sizeof b->known[0], PROBES = 32 };
+    const uint64_t hash = hash_of(node);
+    for (uint64_t k = 0; k < PROBES; k++) {
+        Ir *const place = &b->known[(hash + k) % PLACES];
+        if (*place == 0 || is_same(&b->nodes.data[*place], node)) {
+            return place;
+        }
+    }
+    return &b->known[hash % PLACES];
+}
+
 Ir
 ir_node(IrBuilder *b, IrOp op, int imm, Ir x, Ir y, Ir z, uint64_t word)
 {
@@ -59,7 +75,7 @@ ir_node(IrBuilder *b, IrOp op, int imm, Ir x, Ir y, Ir z, uint64_t word)
     if (b->failed) {
         return 0;
     }
-    Ir *known = &b->known[hash_of(&node) % (sizeof b->known / sizeof b->known[0])];
+    Ir *const known = place_of(b, &node);
     if (op < IR_STORE && *known != 0 && is_same(&b->nodes.data[*known], &node)) {
         return *known;
     }

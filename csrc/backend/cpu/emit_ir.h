@@ -107,7 +107,7 @@ typedef struct IrBuilder {
     bool guarded;     /* some are there */
     uint64_t tables[16][16];
     int ntables;
-    Ir known[1024]; /* nodes by hash, so that equal ones are one; 0 where there is none */
+    Ir known[4096]; /* nodes by hash, so that equal ones are one; 0 where there is none */
 } IrBuilder;
 
 /* Forget all nodes, for the next segment. */
