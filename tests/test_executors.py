@@ -250,6 +250,20 @@ def test_complex_numbers_and_their_parts(n):
     compare([z[::-1], x, one], [*parts, *joined], [(9, C)])
 
 
+@pytest.mark.parametrize("n", range(2, 9))
+def test_few_complex_numbers_between_segments(n):
+    """Whole vectors of them leave alone what lies behind."""
+    x, y = np.random.default_rng(n).standard_normal((2, n))
+    code = [("exp", F, F, 2, 0), ("exp", F, F, 3, 1),
+            ("lgamma", F, F, 4, 2), ("lgamma", F, F, 5, 4),
+            ("tanh", F, F, 6, 5), ("make_complex", F, C, 7, 6, 5),
+            ("conjugate", C, C, 8, 7),
+            ("real", C, F, 9, 8), ("add", F, F, 10, 9, 3), ("add", F, F, 11, 10, 4)]  # fmt: skip
+    for first in ("exp", "sin", "tanh"):
+        code[0] = (first, F, F, 2, 0)
+        compare([x, y], code, [(11, F), (10, F)])
+
+
 def test_layouts():
     rng = np.random.default_rng(3)
     code = [("multiply", F, F, 3, 0, 1), ("exp", F, F, 4, 3), ("add", F, F, 5, 4, 2)]
@@ -312,7 +326,7 @@ def random_program(rng, emitted_only):
 def random_case(seed):
     rng = np.random.default_rng(seed)
     code, results, sums = random_program(rng, emitted_only=seed % 3 > 0)
-    n = int(rng.choice([7, 64, 513, 1100, 20_000]))
+    n = int(rng.choice([2, 7, 64, 513, 1100, 20_000]))
     scale = float(rng.choice([0.1, 1.0, 30.0]))
     inputs = list(rng.standard_normal((4, n)) * scale)
     inputs += [rng.integers(0, 2, n).astype(bool)]

@@ -293,8 +293,9 @@ compile_layout(Compiler *c)
 {
     const BlockSpec *spec = c->spec;
     BlockCode *code = c->code;
+    enum { VECTOR = 8 }; /* emitted code takes whole ones, however few lanes there are */
     const int64_t lanes = spec->lanes == 0 ? BLOCK_LANES : spec->lanes;
-    const int64_t slot = block_round_up(c->slot_bytes * lanes);
+    const int64_t slot = block_round_up(c->slot_bytes * (lanes < VECTOR ? VECTOR : lanes));
     const int64_t cells = block_round_up((code->nregisters + code->nsum) * (int64_t)sizeof(void *));
     const int64_t slots = block_round_up(cells + c->cells * BLOCK_ELEMENT_BYTES);
     c->slot = slot;
@@ -322,12 +323,13 @@ compile_layout(Compiler *c)
 static bool
 wants_native(const BlockSpec *spec)
 {
-    /* elements times instructions that take some 100 microseconds, and lanes below which calls
-     * of kernels are as fast */
-    enum { LEAST_WORK = 1 << 20, LEAST_LANES = 64 };
+    /* elements times instructions that take some 100 microseconds, and lanes times instructions
+     * of one run below which calls of kernels are as fast */
+    enum { LEAST_WORK = 1 << 20, LEAST_RUN = 128, LEAST_LANES = 64 };
     const Executor executor = (Executor)settings_get()->executor;
     const bool pays = (spec->elements == 0 || spec->elements * spec->ninstructions >= LEAST_WORK) &&
-                      (spec->lanes == 0 || spec->lanes >= LEAST_LANES);
+                      (spec->lanes == 0 || spec->lanes >= LEAST_LANES ||
+                       spec->lanes * spec->ninstructions >= LEAST_RUN);
     return executor == EXECUTOR_NATIVE || (executor != EXECUTOR_INTERPRETER && pays);
 }
 

@@ -31,21 +31,45 @@ tile_offset(const int64_t *strides, const int64_t *index, int ndim)
 
 /* ---- loading, storing, filling ---- */
 
+/* A few elements of every row at a time. */
+static inline void
+load_elements(char *to, int64_t lanes, const char *from, int64_t row_stride, int64_t stride,
+              int64_t n, int64_t count, const int size)
+{
+    enum { TOGETHER = 16 };
+    for (int64_t first = 0; first < count; first += TOGETHER) {
+        const int64_t end = first + TOGETHER < count ? first + TOGETHER : count;
+        for (int64_t r = 0; r < n; r++) {
+            for (int64_t e = first; e < end; e++) {
+                memcpy(to + (e * lanes + r) * size, from + r * row_stride + e * stride,
+                       (size_t)size);
+            }
+        }
+    }
+}
+
 /* Elements of another size than the kernels know; complex ones that lie side by side are pairs. */
 static void
 load_any(char *to, int64_t lanes, const char *from, int64_t row_stride, int64_t stride, int64_t n,
          int64_t count, int size)
 {
     const int parts = size / 8;
-    for (int64_t e = 0; e < count; e++) {
-        if (row_stride == size && parts > 0) {
-            cpu_tile_kernels(DT_f64)->load(to + e * lanes * size, 0, from + e * stride, 8, 0,
-                                           n * parts, 1);
-            continue;
-        }
-        for (int64_t r = 0; r < n; r++) {
-            memcpy(to + (e * lanes + r) * size, from + r * row_stride + e * stride, (size_t)size);
-        }
+    for (int64_t e = 0; e < count && row_stride == size && parts > 0; e++) {
+        cpu_tile_kernels(DT_f64)->load(to + e * lanes * size, 0, from + e * stride, 8, 0,
+                                       n * parts, 1);
+    }
+    if (row_stride == size && parts > 0) {
+        return;
+    }
+    switch (size) { /* each with moves of its own */
+    case 1:
+        load_elements(to, lanes, from, row_stride, stride, n, count, 1);
+        break;
+    case 2:
+        load_elements(to, lanes, from, row_stride, stride, n, count, 2);
+        break;
+    default:
+        load_elements(to, lanes, from, row_stride, stride, n, count, 16);
     }
 }
 
