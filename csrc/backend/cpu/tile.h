@@ -30,10 +30,10 @@ typedef struct TilePlan {
     int64_t map_rows;
     bool squares;      /* TILE_BLOCK: adds up squares of those rows, less the elements of input
                         * `shift` if that is not -1, the next row's `shift_step` after it */
-    bool fresh;        /* they are the first: the buffer was not filled before */
-    bool left_out;     /* TILE_FILL: nobody needs it */
     int shift;
     int64_t shift_step;
+    bool fresh;        /* they are the first: the buffer was not filled before */
+    bool left_out;     /* TILE_FILL: nobody needs it */
     bool in_place;     /* TILE_STORE: blocks may write to the output's memory itself */
     int stream, nstreams; /* TILE_BLOCK: the first that it fetches, and how many a run does */
 } TilePlan;
@@ -151,6 +151,13 @@ tile_distance(const Tile *t, int buffer)
     return t->distances[buffer] / dtype_size(t->program->buffers[buffer].dtype);
 }
 
+/* The shared side of a map. */
+static inline const TileMatrix *
+tile_matrix(const Tile *t, const TilePlan *plan)
+{
+    return (const TileMatrix *)(const void *)(t->sweep->packed + plan->packed);
+}
+
 /* Bytes to the rows that are needed next, or 0: of a buffer that a reader fetches. */
 static inline int64_t
 tile_ahead(const Tile *t, int buffer)
@@ -193,12 +200,6 @@ bool tile_line(const Tile *t, const TileStep *step, const TilePlan *plan);
 void tile_map(const Tile *t, const TileStep *step, const TilePlan *plan);
 /* The spans of the rows of a map without further axes, or NULL where they are of no use. */
 const TileSpan *tile_map_spans(const Tile *t, const TileStep *step, const TilePlan *plan);
-static inline const TileMatrix *
-tile_matrix(const Tile *t, const TilePlan *plan)
-{
-    return (const TileMatrix *)(const void *)(t->sweep->packed + plan->packed);
-}
-
 /* Some of its rows into its buffer, from its beginning on. */
 void tile_map_rows(const Tile *t, const TileStep *step, const TilePlan *plan,
                    const TileSpan *spans, int64_t first, int64_t count);

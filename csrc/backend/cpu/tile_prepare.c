@@ -480,7 +480,8 @@ prepare_steps(TileCode *code)
     for (int s = 0; s < p->nsteps; s++) {
         const TileStep *step = &p->steps[s];
         TilePlan *plan = &code->plans[s];
-        if (step->kind == TILE_BLOCK && !plan->squares && prepare_block(code, step, plan) != STATUS_OK) {
+        if (step->kind == TILE_BLOCK && !plan->squares &&
+            prepare_block(code, step, plan) != STATUS_OK) {
             return STATUS_ERROR;
         }
         if (plan->nstreams > 0 && (plan->indices > 1 || !block_fetches(plan->block))) {

@@ -19,8 +19,11 @@ typedef struct Squares {
 static bool
 is_row(const Squares *s, int input, int64_t at)
 {
+    if (input >= s->block->nin) {
+        return false;
+    }
     const TileRef *ref = &s->block->in[input];
-    return input < s->block->nin && !ref->is_view && ref->at == s->buffer && ref->offset == at &&
+    return !ref->is_view && ref->at == s->buffer && ref->offset == at &&
            (s->block->ndim == 1 || ref->strides[1] == s->count);
 }
 
@@ -28,14 +31,14 @@ is_row(const Squares *s, int input, int64_t at)
 static bool
 is_shift(Squares *s, int input, int64_t at)
 {
-    const TileRef *ref = &s->block->in[input];
-    if (input >= s->block->nin || !ref->is_view) {
+    if (input >= s->block->nin || !s->block->in[input].is_view) {
         return false;
     }
     s->shift = at == 0 ? input : s->shift;
     if (s->shift < 0) {
         return false;
     }
+    const TileRef *ref = &s->block->in[input];
     const TileRef *first = &s->block->in[s->shift];
     s->shift_step = at == 1 ? ref->offset - first->offset : s->shift_step;
     return ref->at == first->at && ref->offset == first->offset + at * s->shift_step &&
