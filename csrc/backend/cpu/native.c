@@ -141,9 +141,12 @@ static void
 emit_store(Emitter *e, uint16_t reg)
 {
     const Home *home = &e->native->homes.data[reg];
-    if ((home->direct || home->slot != NOWHERE) && e->c->dtypes[reg] == DT_c128) {
+    if (!home->direct && home->slot == NOWHERE) {
+        return;
+    }
+    if (e->c->dtypes[reg] == DT_c128) {
         store_parts(e, reg);
-    } else if (home->direct || home->slot != NOWHERE) {
+    } else {
         const IrOp op = e->c->dtypes[reg] == DT_bool ? IR_STORE_BYTES : IR_STORE;
         ir_node(&e->builder, op, 0, value_of(e, reg), 0, 0, home_of(e, reg));
     }

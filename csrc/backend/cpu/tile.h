@@ -173,6 +173,18 @@ tile_buffer(const Tile *t, const TileRef *ref)
     return t->bases[ref->at] + ref->offset * t->distances[ref->at];
 }
 
+/* Where an operand lies at the first index of its space. */
+static inline char *
+tile_start(const Tile *t, const TileRef *ref)
+{
+    if (!ref->is_view) {
+        return tile_buffer(t, ref);
+    }
+    const TileMemory *memory = &t->sweep->views[ref->at];
+    const int ndim = t->program->views[ref->at].ndim;
+    return memory->data + (ref->offset == 0 ? 0 : ref->offset * memory->strides[ndim - 1]);
+}
+
 /* Where the chunk adds up a sum. */
 static inline char *
 tile_part(const Tile *t, int sum)

@@ -35,24 +35,13 @@ ref_step(const Walker *w, const TileRef *ref, int axis)
                                               : t->distances[ref->at]);
 }
 
-static inline char *
-ref_start(const Tile *t, const TileRef *ref)
-{
-    if (!ref->is_view) {
-        return tile_buffer(t, ref);
-    }
-    const TileMemory *memory = &t->sweep->views[ref->at];
-    const int ndim = t->program->views[ref->at].ndim;
-    return memory->data + (ref->offset == 0 ? 0 : ref->offset * memory->strides[ndim - 1]);
-}
-
 static void
 walker_move(const Walker *w, const int64_t *index, int ndim)
 {
     const TileStep *step = w->step;
     for (int k = 0; k < step->nin + step->nout; k++) {
         const TileRef *ref = k < step->nin ? &step->in[k] : &step->out[k - step->nin];
-        char *at = ref_start(w->t, ref);
+        char *at = tile_start(w->t, ref);
         for (int d = 0; d < ndim; d++) {
             at += index[d] * ref_step(w, ref, d);
         }

@@ -156,10 +156,9 @@ tile_squares(const Tile *t, const TileStep *step, const TilePlan *plan)
                      .fresh = plan->fresh};
     if (plan->shift >= 0) {
         const TileRef *shift = &step->in[plan->shift];
-        const TileMemory *memory = &t->sweep->views[shift->at];
-        const int64_t *strides = memory->strides;
+        const int64_t *strides = t->sweep->views[shift->at].strides;
         const int last = t->program->views[shift->at].ndim - 1;
-        s.shift = memory->data + (shift->offset == 0 ? 0 : shift->offset * strides[last]);
+        s.shift = tile_start(t, shift);
         s.shift_group = shift->strides[0] == 0 ? 0 : shift->strides[0] * strides[0];
         s.shift_stride = plan->shift_step == 0 ? 0 : plan->shift_step * strides[last];
     }

@@ -54,11 +54,11 @@ load_any(char *to, int64_t lanes, const char *from, int64_t row_stride, int64_t 
          int64_t count, int size)
 {
     const int parts = size / 8;
-    for (int64_t e = 0; e < count && row_stride == size && parts > 0; e++) {
-        cpu_tile_kernels(DT_f64)->load(to + e * lanes * size, 0, from + e * stride, 8, 0,
-                                       n * parts, 1);
-    }
     if (row_stride == size && parts > 0) {
+        for (int64_t e = 0; e < count; e++) {
+            cpu_tile_kernels(DT_f64)->load(to + e * lanes * size, 0, from + e * stride, 8, 0,
+                                           n * parts, 1);
+        }
         return;
     }
     switch (size) { /* each with moves of its own */

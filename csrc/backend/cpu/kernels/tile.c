@@ -6,10 +6,16 @@
 #include "backend/cpu/kernels/tile.h"
 #include "backend/cpu/kernels/tile_vector.h"
 
+/* Blocks in registers, at most; and a case for each number of rows that one may have, since loops
+ * over registers need constants. */
 #if defined(__AVX512F__)
 enum { MAP_I = 4, MAP_V = TILE_UNIT / PL, OUTER_I = 5, OUTER_J = 5 };
+#define MAP_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4)
+#define OUTER_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5)
 #else
 enum { MAP_I = 6, MAP_V = 2, OUTER_I = 3, OUTER_J = 3 };
+#define MAP_CASES(CASE) CASE(1) CASE(2) CASE(3) CASE(4) CASE(5) CASE(6)
+#define OUTER_CASES(CASE) CASE(1) CASE(2) CASE(3)
 #endif
 
 enum { BLOCK = 8 };
@@ -222,28 +228,19 @@ tile_map(void *out, int64_t out_step, const void *a, int64_t ni, int64_t nj, con
          int64_t in_step, int64_t n, const TileSpan *spans, int64_t ahead)
 {
     for (int64_t r = 0; r < n; r += MAP_V * PL) {
-        for (int64_t i = 0; i < ni;) {
+        for (int64_t i = 0, count; i < ni; i += count) {
+            count = ni - i < MAP_I ? ni - i : MAP_I;
             E *const to = (E *)out + i * out_step + r;
             const E *const w = (const E *)a + i * nj, *const x = (const E *)in + r;
             const TileSpan *const s = spans == NULL ? NULL : spans + i;
             const int64_t next = i == 0 ? ahead : 0;
-            switch (ni - i) {
+            switch (count) {
 #define CASE(k)                                                                                    \
     case k:                                                                                        \
-        map_block(k, to, out_step, w, nj, x, in_step, s, next);                                          \
-        i += k;                                                                                    \
+        map_block(k, to, out_step, w, nj, x, in_step, s, next);                                    \
         break;
-                CASE(1)
-                CASE(2)
-                CASE(3)
-#if !defined(__AVX512F__)
-                CASE(4)
-                CASE(5)
-#endif
+                MAP_CASES(CASE)
 #undef CASE
-            default:
-                map_block(MAP_I, to, out_step, w, nj, x, in_step, s, next);
-                i += MAP_I;
             }
         }
     }
@@ -277,26 +274,17 @@ squares_rows(E *out, const TileSquares *s, int64_t row, const E *in, const char 
     for (int v = 0; v < MAP_V; v++) {
         to[v] = s->fresh ? (Part){0} : load_aligned(out + v * PL);
     }
-    for (int64_t i = 0; i < s->ni;) {
+    for (int64_t i = 0, count; i < s->ni; i += count) {
+        count = s->ni - i < MAP_I ? s->ni - i : MAP_I;
         const char *const own = shift + i * s->shift_stride;
         const int64_t next = i == 0 ? ahead : 0;
-        switch (s->ni - i) {
+        switch (count) {
 #define CASE(k)                                                                                    \
     case k:                                                                                        \
         squares_block(k, to, s, row + i, in, own, next);                                           \
-        i += k;                                                                                    \
         break;
-            CASE(1)
-            CASE(2)
-            CASE(3)
-#if !defined(__AVX512F__)
-            CASE(4)
-            CASE(5)
-#endif
+            MAP_CASES(CASE)
 #undef CASE
-        default:
-            squares_block(MAP_I, to, s, row + i, in, own, next);
-            i += MAP_I;
         }
     }
     for (int v = 0; v < MAP_V; v++) {
@@ -416,23 +404,15 @@ INLINE void
 outer_rows(const int ni, E *sum, const E *p, int64_t p_step, const E *q, int64_t q_step,
            int64_t nj, int64_t n, int64_t ahead)
 {
-    for (int64_t j = 0; j < nj;) {
-        switch (nj - j) {
+    for (int64_t j = 0, count; j < nj; j += count) {
+        count = nj - j < OUTER_J ? nj - j : OUTER_J;
+        switch (count) {
 #define CASE(k)                                                                                    \
     case k:                                                                                        \
-        outer_block(ni, k, sum + j, nj, p, p_step, q + j * q_step, q_step, n, ahead);                     \
-        j += k;                                                                                    \
+        outer_block(ni, k, sum + j, nj, p, p_step, q + j * q_step, q_step, n, ahead);              \
         break;
-            CASE(1)
-            CASE(2)
-#if defined(__AVX512F__)
-            CASE(3)
-            CASE(4)
-#endif
+            OUTER_CASES(CASE)
 #undef CASE
-        default:
-            outer_block(ni, OUTER_J, sum + j, nj, p, p_step, q + j * q_step, q_step, n, ahead);
-            j += OUTER_J;
         }
     }
 }
@@ -441,26 +421,18 @@ static void
 tile_outer(void *sum, const void *p, int64_t p_step, int64_t ni, const void *q, int64_t q_step,
            int64_t nj, int64_t n, int64_t ahead)
 {
-    for (int64_t i = 0; i < ni;) {
+    for (int64_t i = 0, count; i < ni; i += count) {
+        count = ni - i < OUTER_I ? ni - i : OUTER_I;
         E *const to = (E *)sum + i * nj;
         const E *const x = (const E *)p + i * p_step;
         const int64_t next = i == 0 ? ahead : 0;
-        switch (ni - i) {
+        switch (count) {
 #define CASE(k)                                                                                    \
     case k:                                                                                        \
-        outer_rows(k, to, x, p_step, q, q_step, nj, n, next);                                            \
-        i += k;                                                                                    \
+        outer_rows(k, to, x, p_step, q, q_step, nj, n, next);                                      \
         break;
-            CASE(1)
-            CASE(2)
-#if defined(__AVX512F__)
-            CASE(3)
-            CASE(4)
-#endif
+            OUTER_CASES(CASE)
 #undef CASE
-        default:
-            outer_rows(OUTER_I, to, x, p_step, q, q_step, nj, n, next);
-            i += OUTER_I;
         }
     }
 }
