@@ -3,8 +3,11 @@
  *
  * One run at a time owns the pool. It publishes a job under the lock and wakes sleepers;
  * a worker joins a job under the lock, so that the owner, who withdraws the job under
- * the lock and then waits for those inside, never leaves while one still uses it. Chunks
- * are handed out by an atomic counter.
+ * the lock and then waits for those inside, never leaves while one still uses it.
+ *
+ * Each thread has a share of the chunks, those next to each other, and takes what is left
+ * of the others' when it is done: steps that follow each other, and evaluations that do, then
+ * find in their cores' own caches what they work on.
  */
 #include "base/pool.h"
 
@@ -31,14 +34,21 @@
  */
 enum { SPINS_FOR_JOB = 12000, SPINS_FOR_WORKERS = 4000 };
 
+/* Chunks that lie next to each other. */
+typedef struct Share {
+    _Alignas(64) _Atomic int64_t next; /* the first one not given out */
+    int64_t end;
+} Share;
+
 typedef struct Job {
     PoolFn fn;
     void *ctx;
     int64_t n;
     int64_t grain;
     int64_t chunks;
-    _Atomic int64_t next; /* the first chunk not given out */
     _Atomic bool stopped; /* interrupted: nobody takes another one */
+    int nshares;          /* 0: chunks are not given out */
+    Share shares[POOL_MAX_THREADS];
 } Job;
 
 static struct Pool {
@@ -138,7 +148,9 @@ static void
 stop_job(Job *job)
 {
     atomic_store(&job->stopped, true);
-    atomic_store(&job->next, job->chunks);
+    for (int s = 0; s < job->nshares; s++) {
+        atomic_store(&job->shares[s].next, job->shares[s].end);
+    }
 }
 
 bool
@@ -159,32 +171,41 @@ pool_interrupted(void)
 }
 
 static void
-work(Job *job, int thread)
+job_share(Job *job, int nshares)
 {
-    for (;;) {
-        if (atomic_load_explicit(&job->next, memory_order_relaxed) >= job->chunks) {
-            return;
-        }
-        const int64_t chunk = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
-        if (chunk >= job->chunks) {
-            return;
-        }
-        run_chunk(job, chunk, thread);
+    job->nshares = nshares;
+    for (int s = 0; s < nshares; s++) {
+        atomic_init(&job->shares[s].next, job->chunks * s / nshares);
+        job->shares[s].end = job->chunks * (s + 1) / nshares;
     }
 }
 
-/* The owner's share. */
-static void
-work_and_poll(Job *job)
+/* A chunk for the thread that has been through `*passed` shares, its own first; -1: no more. */
+static int64_t
+take_chunk(Job *job, int thread, int *passed)
 {
-    for (;;) {
-        const int64_t chunk = atomic_fetch_add_explicit(&job->next, 1, memory_order_relaxed);
-        if (chunk >= job->chunks) {
-            return;
+    for (; *passed < job->nshares; ++*passed) {
+        Share *const share = &job->shares[(thread + *passed) % job->nshares];
+        if (atomic_load_explicit(&share->next, memory_order_relaxed) < share->end) {
+            const int64_t chunk = atomic_fetch_add_explicit(&share->next, 1, memory_order_relaxed);
+            if (chunk < share->end) {
+                return chunk;
+            }
         }
-        run_chunk(job, chunk, 0);
-        if (chunk + 1 < job->chunks) {
-            (void)pool_interrupted();
+    }
+    return -1;
+}
+
+static void
+work(Job *job, int thread)
+{
+    int passed = 0;
+    int64_t chunk = take_chunk(job, thread, &passed);
+    while (chunk >= 0) {
+        run_chunk(job, chunk, thread);
+        chunk = take_chunk(job, thread, &passed);
+        if (chunk >= 0 && !helps && pool_interrupted()) {
+            return;
         }
     }
 }
@@ -462,17 +483,25 @@ run_alone(int64_t n, PoolFn fn, void *ctx)
                 : here != NULL ? job_status(here) : STATUS_OK;
 }
 
-static int64_t
-count_chunks(int64_t n, int64_t grain)
+/* Not the shares, which are many. */
+static void
+job_init(Job *job, int64_t n, int64_t grain, PoolFn fn, void *ctx)
 {
-    return n / grain + (n % grain != 0);
+    job->fn = fn;
+    job->ctx = ctx;
+    job->n = n;
+    job->grain = grain;
+    job->chunks = n / grain + (n % grain != 0);
+    job->nshares = 0;
+    atomic_init(&job->stopped, false);
 }
 
 Status
 pool_run_in_order(int64_t n, int64_t grain, PoolFn fn, void *ctx)
 {
     assert(n >= 0 && grain >= 1);
-    Job job = {.fn = fn, .ctx = ctx, .n = n, .grain = grain, .chunks = count_chunks(n, grain)};
+    Job job;
+    job_init(&job, n, grain, fn, ctx);
     return run_inline(&job);
 }
 
@@ -483,15 +512,17 @@ pool_run(int64_t n, int64_t grain, PoolFn fn, void *ctx)
     if (n <= grain) {
         return n > 0 ? run_alone(n, fn, ctx) : STATUS_OK;
     }
-    Job job = {.fn = fn, .ctx = ctx, .n = n, .grain = grain, .chunks = count_chunks(n, grain)};
+    Job job;
+    job_init(&job, n, grain, fn, ctx);
     const int size = pool_size();
     const int64_t seats = job.chunks < size ? job.chunks : size;
     if (here != NULL || seats < 2 || atomic_exchange(&pool.busy, true)) {
         return run_inline(&job);
     }
+    job_share(&job, (int)seats);
     publish(&job, (int)seats - 1);
     here = &job;
-    work_and_poll(&job);
+    work(&job, 0);
     here = NULL;
     withdraw();
     atomic_store(&pool.busy, false);

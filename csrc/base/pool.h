@@ -17,8 +17,9 @@ typedef void (*PoolFn)(void *ctx, int64_t begin, int64_t end, int thread);
 
 /*
  * Call fn over [0, n) in chunks that begin at multiples of `grain` (>= 1), and return
- * when all are done. The caller takes part; chunks are given out in increasing order to
- * whoever is free. One chunk (n <= grain), one thread, a nested call, and a call while
+ * when all are done. The caller takes part; each thread begins with its own share of the
+ * chunks, in increasing order, the same in each run of as many, and goes on with what
+ * others have left. One chunk (n <= grain), one thread, a nested call, and a call while
  * another thread uses the pool run inline, chunk by chunk, without synchronisation.
  * A function that fails keeps its error in ctx: workers' error records are not seen.
  * Between chunks the caller polls; on Ctrl-C the remaining chunks are skipped and
