@@ -391,14 +391,27 @@ run_whole(const BlockCode *code, const BlockFrame *frame, int64_t n)
     return outcome;
 }
 
-/* An input's lanes from `at` on, followed by copies of the last. */
+/* n < LANES_MOST elements, followed by copies of the last up to `lanes`. One by one: what compilers
+ * make of so short a copy of unknown size takes longer to begin. */
 static void
-fill_buffer(char *buffer, const char *from, int64_t n, int width, int lanes)
+copy_lanes(char *to, const char *from, int64_t n, int width, int64_t lanes)
 {
-    memcpy(buffer, from, (size_t)(n * width));
-    for (int64_t k = n; k < lanes; k++) {
-        memcpy(buffer + k * width, from + (n - 1) * width, (size_t)width);
+#define LANES(bytes)                                                                               \
+    case bytes:                                                                                    \
+        for (int64_t k = 0; k < lanes; k++) {                                                      \
+            memcpy(to + k * bytes, from + (k < n ? k : n - 1) * bytes, bytes);                     \
+        }                                                                                          \
+        break;
+    switch (width) {
+        LANES(1)
+        LANES(2)
+        LANES(4)
+        LANES(8)
+        LANES(16)
+    default:
+        break;
     }
+#undef LANES
 }
 
 /* The n < lanes lanes from `at` on. */
@@ -412,7 +425,7 @@ run_rest(const BlockCode *code, const BlockFrame *frame, int64_t at, int64_t n)
         const int width = native->widths.data[i];
         if (width != 0) {
             const char *from = (const char *)frame->in[i] + at * width;
-            fill_buffer(buffer, from, n, width, native->lanes);
+            copy_lanes(buffer, from, n, width, native->lanes);
             values[i] = buffer;
         }
         buffer += BUFFER_BYTES;
@@ -438,8 +451,7 @@ run_rest(const BlockCode *code, const BlockFrame *frame, int64_t at, int64_t n)
     for (int64_t d = 0; d < native->direct.size; d++) {
         const Direct *direct = &native->direct.data[d];
         const int width = native->direct_widths.data[d];
-        memcpy((char *)frame->out[direct->out] + at * width, values[direct->reg],
-               (size_t)(n * width));
+        copy_lanes((char *)frame->out[direct->out] + at * width, values[direct->reg], n, width, n);
     }
     run_copies(code, frame, at, n);
     return OUTCOME_DONE;

@@ -8,7 +8,7 @@
 
 enum {
     MOST_PLAIN_INPUTS = 3,
-    SHORT_RUN = 32,               /* shorter runs are gathered into full blocks */
+    SHORT_RUN = 128,              /* shorter runs are gathered into full blocks */
     NANOSECONDS_PER_TASK = 20000, /* work that pays for waking a thread */
     NANOSECONDS_AWAKE = 5000,     /* and for handing it to one that is awake */
     LEAST_SHARED = 12000          /* below which one thread does everything */

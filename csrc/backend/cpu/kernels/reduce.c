@@ -176,6 +176,16 @@ greater(E a, E b)
         }                                                                                          \
     }
 
+/* The accumulators in halves, and the element that is left. */
+#define FOLD_LOCAL(L, parts, JOIN, WIDTH)                                                          \
+    _Pragma("GCC unroll 8")                                                                        \
+    for (int half = (WIDTH) / 2; half >= (parts); half /= 2) {                                     \
+        for (int k = 0; k < half; k++) {                                                           \
+            a[k] = JOIN(a[k], a[k + half]);                                                        \
+        }                                                                                          \
+    }                                                                                              \
+    memcpy(out, a, (parts) * sizeof(L));
+
 /* A chunk of at most `width` elements: the accumulators past n hold the identity, which changes
  * nothing. All loops have a fixed length, so that values stay in registers. */
 #define SHORT_CHUNK(name, L, parts, JOIN, FIRST, width)                                            \
@@ -188,13 +198,30 @@ greater(E a, E b)
         for (int i = 0; i < (width) * (parts); i++) {                                              \
             a[i] = i < n * (parts) ? JOIN(value, x[i]) : value;                                    \
         }                                                                                          \
-        _Pragma("GCC unroll 8")                                                                    \
-        for (int half = (width) * (parts) / 2; half >= (parts); half /= 2) {                       \
-            for (int k = 0; k < half; k++) {                                                       \
-                a[k] = JOIN(a[k], a[k + half]);                                                    \
+        FOLD_LOCAL(L, parts, JOIN, (width) * (parts))                                              \
+    }
+
+/* The same for some rounds of accumulators, SUM_WIDTH or more elements. */
+#define ROUNDS_CHUNK(name, L, parts, JOIN, FIRST)                                                  \
+    static inline void name(const void *first, int64_t n, void *out)                               \
+    {                                                                                              \
+        enum { WIDTH = SUM_WIDTH * (parts) };                                                      \
+        L a[WIDTH];                                                                                \
+        const L *x = first;                                                                        \
+        const L value = FIRST;                                                                     \
+        for (int i = 0; i < WIDTH; i++) {                                                          \
+            a[i] = JOIN(value, x[i]);                                                              \
+        }                                                                                          \
+        int64_t left = n * (parts) - WIDTH;                                                        \
+        for (x += WIDTH; left >= WIDTH; left -= WIDTH, x += WIDTH) {                               \
+            for (int i = 0; i < WIDTH; i++) {                                                      \
+                a[i] = JOIN(a[i], x[i]);                                                           \
             }                                                                                      \
         }                                                                                          \
-        memcpy(out, a, (parts) * sizeof(L));                                                       \
+        for (int i = 0; i < WIDTH; i++) {                                                          \
+            a[i] = i < left ? JOIN(a[i], x[i]) : a[i];                                             \
+        }                                                                                          \
+        FOLD_LOCAL(L, parts, JOIN, WIDTH)                                                          \
     }
 
 /*
@@ -231,6 +258,7 @@ greater(E a, E b)
     }                                                                                              \
     SHORT_CHUNK(name##_eight, L, parts, JOIN, FIRST, SUM_FEW)                                      \
     SHORT_CHUNK(name##_short, L, parts, JOIN, FIRST, SUM_WIDTH)                                    \
+    ROUNDS_CHUNK(name##_rounds, L, parts, JOIN, FIRST)                                             \
     static void name##_chunk(const void *values, int64_t n, void *out)                             \
     {                                                                                              \
         L a[SUM_WIDTH * (parts)];                                                                  \
@@ -238,6 +266,8 @@ greater(E a, E b)
             name##_eight(values, n, out);                                                          \
         } else if (n <= SUM_WIDTH) {                                                               \
             name##_short(values, n, out);                                                          \
+        } else if (n <= SUM_BLOCK) {                                                               \
+            name##_rounds(values, n, out);                                                         \
         } else {                                                                                   \
             name##_start(a, SUM_WIDTH, values);                                                    \
             name##_add(a, values, n);                                                              \
