@@ -1,17 +1,23 @@
 /* backend/cpu/move.c -- elements moved and cast between any two geometries.
  *
  * Four ways, the best one chosen after axes are merged and ordered: runs that are memcpy or a
- * cast kernel, tiles when the fast axes of the two differ (a transpose), single strided items,
- * and packing through a small block when a cast meets strides. */
+ * cast kernel, tiles when the fast axes of the two differ (a transpose) or runs are short, single
+ * strided items, and packing through a small block when a cast meets strides. */
 #include "backend/cpu/move.h"
 #include "backend/cpu/iterate.h"
+#include "backend/cpu/kernels/tile.h"
 
 #include "base/mem.h"
 #include "base/pool.h"
 
 #include <string.h>
 
-enum { BLOCK = 512, TILE = 32 };
+enum {
+    BLOCK = 512,
+    TILE = 32,
+    SHORT_RUN = 16,       /* elements */
+    SHORT_RUN_BYTES = 512 /* where both sides are contiguous */
+};
 
 /* ---- runs of equal dtype ---- */
 
@@ -45,7 +51,8 @@ typedef struct Move {
     char *data[2];
     int in_size, out_size;
     BlockKernel cast; /* NULL: same dtype */
-    int tile_axis;   /* the axis along which `in` is fastest, or -1 */
+    int tile_axis;      /* that makes tiles with the last one, or -1 */
+    int64_t panel_rows; /* of it */
 } Move;
 
 static void
@@ -106,7 +113,7 @@ move_part(void *ctx, int64_t begin, int64_t end, int thread)
     }
 }
 
-/* ---- transposes: tiles in which both sides stay in the cache ---- */
+/* ---- transposes and short runs: tiles in which both sides stay in the cache ---- */
 
 static inline void
 copy_tile(char *to, int64_t to_row, const char *from, int64_t from_row, int64_t from_step,
@@ -115,6 +122,25 @@ copy_tile(char *to, int64_t to_row, const char *from, int64_t from_row, int64_t 
     for (int64_t i = 0; i < rows; i++) {
         for (int64_t j = 0; j < columns; j++) {
             memcpy(to + i * to_row + j * (int64_t)item, from + i * from_row + j * from_step, item);
+        }
+    }
+}
+
+/* Rows of some bytes, fewer than a function is worth calling for. */
+static void
+copy_short_rows(char *to, int64_t to_row, const char *from, int64_t from_row, int64_t rows,
+                int64_t bytes)
+{
+    for (int64_t i = 0; i < rows; i++, to += to_row, from += from_row) {
+        int64_t at = 0;
+        for (; at + 32 <= bytes; at += 32) {
+            memcpy(to + at, from + at, 32);
+        }
+        for (; at + 8 <= bytes; at += 8) {
+            memcpy(to + at, from + at, 8);
+        }
+        for (; at < bytes; at++) {
+            to[at] = from[at];
         }
     }
 }
@@ -128,19 +154,27 @@ copy_panel(const Move *move, char *to, const char *from, int64_t begin, int64_t 
     const int axis = move->tile_axis;
     const int64_t to_row = it->strides[axis][0], from_row = it->strides[axis][1];
     const int64_t to_step = it->strides[last][0], from_step = it->strides[last][1];
-    for (int64_t row = begin; row < end; row += TILE) {
-        const int64_t rows = end - row < TILE ? end - row : TILE;
-        for (int64_t column = 0; column < it->inner; column += TILE) {
-            const int64_t columns = it->inner - column < TILE ? it->inner - column : TILE;
-            char *t = to + row * to_row + column * to_step;
-            const char *f = from + row * from_row + column * from_step;
-            switch (move->in_size) {
-            case 1: copy_tile(t, to_row, f, from_row, from_step, rows, columns, 1); break;
-            case 2: copy_tile(t, to_row, f, from_row, from_step, rows, columns, 2); break;
-            case 4: copy_tile(t, to_row, f, from_row, from_step, rows, columns, 4); break;
-            case 8: copy_tile(t, to_row, f, from_row, from_step, rows, columns, 8); break;
-            default: copy_tile(t, to_row, f, from_row, from_step, rows, columns, 16); break;
-            }
+    const int64_t rows = end - begin;
+    to += begin * to_row;
+    from += begin * from_row;
+    if (from_step == move->in_size) {
+        copy_short_rows(to, to_row, from, from_row, rows, it->inner * from_step);
+        return;
+    }
+    if (move->in_size == 8 && from_row == 8 && to_row % 8 == 0 && it->inner >= SHORT_RUN) {
+        cpu_tile_kernels(DT_f64)->load(to, to_row / 8, from, from_step, from_row, it->inner, rows);
+        return;
+    }
+    for (int64_t column = 0; column < it->inner; column += TILE) {
+        const int64_t columns = it->inner - column < TILE ? it->inner - column : TILE;
+        char *t = to + column * to_step;
+        const char *f = from + column * from_step;
+        switch (move->in_size) {
+        case 1: copy_tile(t, to_row, f, from_row, from_step, rows, columns, 1); break;
+        case 2: copy_tile(t, to_row, f, from_row, from_step, rows, columns, 2); break;
+        case 4: copy_tile(t, to_row, f, from_row, from_step, rows, columns, 4); break;
+        case 8: copy_tile(t, to_row, f, from_row, from_step, rows, columns, 8); break;
+        default: copy_tile(t, to_row, f, from_row, from_step, rows, columns, 16); break;
         }
     }
 }
@@ -152,8 +186,8 @@ tile_part(void *ctx, int64_t begin, int64_t end, int thread)
     (void)thread;
     const Move *move = ctx;
     const Iterate *it = &move->it;
-    const int64_t rows = it->shape[move->tile_axis];
-    const int64_t blocks = (rows + TILE - 1) / TILE;
+    const int64_t rows = it->shape[move->tile_axis], most = move->panel_rows;
+    const int64_t blocks = (rows + most - 1) / most;
     for (int64_t panel = begin; panel < end; panel++) {
         int64_t rest = panel / blocks;
         char *to = move->data[0] + it->start[0];
@@ -166,24 +200,29 @@ tile_part(void *ctx, int64_t begin, int64_t end, int thread)
                 from += i * it->strides[axis][1];
             }
         }
-        const int64_t row = panel % blocks * TILE;
-        copy_panel(move, to, from, row, row + TILE < rows ? row + TILE : rows);
+        const int64_t row = panel % blocks * most;
+        copy_panel(move, to, from, row, row + most < rows ? row + most : rows);
     }
 }
 
-/* The axis to tile with the last one: where `in` is contiguous while the last is not. */
+/* The axis to tile with the last one: where `in` is contiguous while the last is not; or the next
+ * one, since a call for each short run would take longer than the run. */
 static int
 find_tile_axis(const Move *move)
 {
     const Iterate *it = &move->it;
     const int last = it->ndim - 1;
-    if (it->strides[last][0] != move->in_size || it->inner < 8) {
+    if (it->strides[last][0] != move->in_size) {
         return -1;
+    }
+    const bool contiguous = it->strides[last][1] == move->in_size;
+    if (contiguous ? it->inner * move->in_size <= SHORT_RUN_BYTES : it->inner < SHORT_RUN) {
+        return last - 1;
     }
     for (int axis = 0; axis < last; axis++) {
         const int64_t step = it->strides[axis][1];
         if ((step == move->in_size || step == -move->in_size) && it->shape[axis] >= 8 &&
-            it->strides[last][1] != 0 && it->strides[last][1] != move->in_size) {
+            it->strides[last][1] != 0 && !contiguous) {
             return axis;
         }
     }
@@ -195,8 +234,10 @@ move_tiles(Move *move)
 {
     const Iterate *it = &move->it;
     const int64_t rows = it->shape[move->tile_axis];
-    const int64_t panel_bytes = TILE * it->inner * move->in_size;
-    const int64_t panels = it->size / (rows * it->inner) * ((rows + TILE - 1) / TILE);
+    move->panel_rows = it->inner < TILE ? TILE * TILE / it->inner : TILE;
+    const int64_t panel_bytes = move->panel_rows * it->inner * move->in_size;
+    const int64_t blocks = (rows + move->panel_rows - 1) / move->panel_rows;
+    const int64_t panels = it->size / (rows * it->inner) * blocks;
     const int64_t grain = MOVE_GRAIN_BYTES / 2 / panel_bytes;
     return pool_run(panels, grain > 0 ? grain : 1, tile_part, move);
 }
