@@ -224,6 +224,11 @@ def _contract(left, a, right, b, needed):
     if not summed:
         labels = batch + free_a + free_b
         return labels, _spread(left, a, labels) * _spread(right, b, labels)
+    if batch and not free_a and not free_b:
+        # Dots of many short vectors: a matrix product of each would begin anew each time.
+        labels = batch + summed
+        products = _spread(left, a, labels) * _spread(right, b, labels)
+        return _sum_out(labels, products, set(batch))
     a = a.transpose(tuple(left.index(one) for one in batch + free_a + summed))
     b = b.transpose(tuple(right.index(one) for one in batch + summed + free_b))
     n = len(batch)
