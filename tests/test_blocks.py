@@ -100,3 +100,19 @@ def test_uniform_inputs(name, dtype):
         if name == "clip":
             x, low, high = inputs
             assert np.array_equal(got[1], np.minimum(np.maximum(x, low), high))
+
+
+@pytest.mark.parametrize("executor", ["interpreter", "native"])
+def test_rows_of_any_length(executor):
+    """Operands that repeat along one axis or the other: runs, gathered rows, remainders."""
+    rng = np.random.default_rng(9)
+    for n in [*range(1, 140), 255, 256, 257, 600]:
+        x, y = rng.integers(-99, 99, (2, 11, n)).astype(float)
+        row, column = x[:1] + 1, y[:, -1:] - 2
+        with pa.config(executor=executor):
+            given = map(pa.asarray, (x, y, row, column))
+            got = pa.jit(lambda x, y, r, c: (x * r + c * y, r * c, x > r))(*given)
+        for one, expected in zip(
+            got, (x * row + column * y, row * column, x > row), strict=True
+        ):
+            assert np.array_equal(one, expected), n

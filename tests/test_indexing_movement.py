@@ -184,6 +184,37 @@ def test_concatenate(seed, first, second):
     )
 
 
+LENGTHS = st.one_of(st.integers(1, 18), st.integers(30, 70))
+
+
+@given(SEEDS, st.sampled_from(DTYPES), st.lists(LENGTHS, min_size=2, max_size=3))
+def test_copies_between_layouts(seed, dtype, shape):
+    """Short and long runs, transposed, backwards and with gaps, on either side."""
+    rng = np.random.default_rng(seed)
+    x = shuffled(rng, numbers(rng, shape, dtype))
+    axes = rng.permutation(len(shape))
+    steps = tuple(
+        slice(None, None, int(k)) for k in rng.choice([1, 1, -1, 2], len(shape))
+    )
+    turned = x[steps].transpose(axes)
+    same(pa.asarray(x)[steps].transpose(tuple(map(int, axes))).copy(), turned.copy())
+    gap = int(rng.integers(3))
+    expected = np.zeros((*turned.shape[:-1], turned.shape[-1] + gap), dtype)
+    got = pa.asarray(expected.copy())
+    expected[..., : turned.shape[-1]] = turned
+    got[..., : turned.shape[-1]] = pa.asarray(x)[steps].transpose(tuple(map(int, axes)))
+    same(got, expected)
+
+
+@pytest.mark.parametrize("dtype", ["float64", "float32", "int8", "complex128"])
+@pytest.mark.parametrize("shape", [(700, 900), (3, 90_000), (90_000, 5), (40, 30, 500)])
+def test_large_copies_between_layouts(shape, dtype):
+    x = numbers(np.random.default_rng(7), shape, dtype)
+    for axes in [(0, 1), (1, 0)] if len(shape) == 2 else [(2, 1, 0), (1, 2, 0)]:
+        same(pa.asarray(x).transpose(axes).copy(), x.transpose(axes).copy())
+    same(pa.concatenate([pa.asarray(x)] * 2, axis=-1), np.concatenate([x] * 2, axis=-1))
+
+
 def test_large_gather_and_addition():
     """Above the size at which threads take part, bits do not depend on their number."""
     rng = np.random.default_rng(5)
