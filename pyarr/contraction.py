@@ -1,4 +1,11 @@
-"""einsum: sums of products of tensors by transposes, matrix products and sums."""
+"""einsum: sums of products of tensors by transposes, matrix products and sums.
+
+What the subscripts mean for operands of some shapes is worked out once, as a recipe of
+such steps, which later calls follow.
+"""
+
+import functools
+import operator
 
 import numpy
 
@@ -21,7 +28,7 @@ def einsum(*operands, out=None, dtype=None, order="K", casting="safe", optimize=
     >>> pa.einsum("ij,j->i", [[1, 2], [3, 4]], [1, 1]).tolist()
     [3, 7]
     """
-    inputs, output, arrays = _parse(operands)
+    subscripts, arrays = _split(operands)
     arrays = [array_of(one) for one in arrays]
     if dtype is not None:
         for one in arrays:
@@ -31,56 +38,51 @@ def einsum(*operands, out=None, dtype=None, order="K", casting="safe", optimize=
                     f"{numpy.dtype(dtype)!r} according to the rule {casting!r}"
                 )
         arrays = [one.astype(dtype) for one in arrays]
-    else:
+    elif len(arrays) > 1:
         arrays = common(arrays)
-    inputs, output = _expand_ellipsis(inputs, output, arrays)
-    sizes = _sizes(inputs, arrays)
-    terms = [
-        _prepare(labels, one, sizes) for labels, one in zip(inputs, arrays, strict=True)
-    ]
-    while len(terms) > 1:
-        i, j = _next_pair(terms, output, sizes) if optimize else (0, 1)
-        (left, a), (right, b) = terms[i], terms[j]
-        terms = [term for k, term in enumerate(terms) if k not in (i, j)]
-        needed = set(output).union(*(labels for labels, _ in terms))
-        terms.append(_contract(left, a, right, b, needed))
-    labels, result = terms[0]
-    labels, result = _sum_out(labels, result, set(output))
-    result = result.transpose(tuple(labels.index(one) for one in output))
-    return finish(result, out) if output or out is not None else result[()]
+    recipe = _recipe(subscripts, tuple(one.shape for one in arrays), bool(optimize))
+    values = list(arrays)
+    for function, places, arguments, last in recipe:
+        values.append(function(*[values[k] for k in places], *arguments))
+        for k in last:
+            values[k] = None
+    result = values[-1]
+    return finish(result, out) if result.ndim or out is not None else result[()]
 
 
-def _parse(operands):
-    """Input subscripts, output subscripts (None: implicit) and the operands."""
+def _split(operands):
+    """The subscripts as text, and the operands."""
     if not operands:
         raise ValueError(
             "must specify the einstein sum subscripts string and at least one operand"
         )
     if isinstance(operands[0], str):
-        text = operands[0].replace(" ", "")
-        arrays = list(operands[1:])
-        left, arrow, right = text.partition("->")
-        inputs, output = left.split(","), right if arrow else None
-        for part in [*inputs, output or ""]:
-            for letter in part.replace("...", ""):
-                if letter not in _LETTERS:
-                    raise ValueError(
-                        f"invalid subscript '{letter}' in einstein sum subscripts "
-                        "string, subscripts must be letters"
-                    )
-    else:
-        operands = list(operands)
-        last = operands.pop() if len(operands) % 2 else None
-        arrays = operands[0::2]
-        inputs = [_letters(one) for one in operands[1::2]]
-        output = None if last is None else _letters(last)
-    if len(inputs) != len(arrays):
-        more = "more" if len(arrays) > len(inputs) else "fewer"
+        return operands[0], operands[1:]
+    operands = list(operands)
+    output = operands.pop() if len(operands) % 2 else None
+    text = ",".join(_letters(one) for one in operands[1::2])
+    return text if output is None else f"{text}->{_letters(output)}", operands[0::2]
+
+
+def _parse(subscripts, count):
+    """Input subscripts, and output subscripts (None: implicit)."""
+    text = subscripts.replace(" ", "")
+    left, arrow, right = text.partition("->")
+    inputs, output = left.split(","), right if arrow else None
+    for part in [*inputs, output or ""]:
+        for letter in part.replace("...", ""):
+            if letter not in _LETTERS:
+                raise ValueError(
+                    f"invalid subscript '{letter}' in einstein sum subscripts "
+                    "string, subscripts must be letters"
+                )
+    if len(inputs) != count:
+        more = "more" if count > len(inputs) else "fewer"
         raise ValueError(
             f"{more} operands provided to einstein sum function than specified in the "
             "subscripts string"
         )
-    return inputs, output, arrays
+    return inputs, output
 
 
 def _letters(sublist):
@@ -95,19 +97,19 @@ def _letters(sublist):
     return text
 
 
-def _expand_ellipsis(inputs, output, arrays):
+def _expand_ellipsis(inputs, output, shapes):
     """Labels as tuples, those of an ellipsis as negative numbers from the end."""
     expanded, most = [], 0
-    for part, one in zip(inputs, arrays, strict=True):
+    for part, shape in zip(inputs, shapes, strict=True):
         head, dots, tail = part.partition("...")
-        extra = one.ndim - len(head) - len(tail)
+        extra = len(shape) - len(head) - len(tail)
         if extra < 0 or (extra > 0 and not dots):
             raise ValueError(
                 "operand has more dimensions than subscripts given in einstein sum, "
                 "but no '...' ellipsis provided to broadcast the extra dimensions."
                 if extra > 0
                 else "einstein sum subscripts string contains too many subscripts for "
-                f"operand with {one.ndim} dimensions"
+                f"operand with {len(shape)} dimensions"
             )
         if "..." in tail or "." in head + tail:
             raise ValueError(
@@ -142,10 +144,10 @@ def _expand_ellipsis(inputs, output, arrays):
     return expanded, result
 
 
-def _sizes(inputs, arrays):
+def _sizes(inputs, shapes):
     sizes = {}
-    for place, (labels, one) in enumerate(zip(inputs, arrays, strict=True)):
-        for label, size in zip(labels, one.shape, strict=True):
+    for place, (labels, shape) in enumerate(zip(inputs, shapes, strict=True)):
+        for label, size in zip(labels, shape, strict=True):
             known = sizes.get(label, 1)
             if known != 1 and size not in (1, known):
                 raise ValueError(
@@ -156,36 +158,107 @@ def _sizes(inputs, arrays):
     return sizes
 
 
-def _prepare(labels, x, sizes):
+@functools.lru_cache(maxsize=512)
+def _recipe(subscripts, shapes, optimize):
+    """Steps (function, places of its arrays, other arguments, places not read again).
+
+    Values are numbered: the operands, then the result of each step, the last of all.
+    """
+    inputs, output = _parse(subscripts, len(shapes))
+    inputs, output = _expand_ellipsis(inputs, output, shapes)
+    sizes = _sizes(inputs, shapes)
+    steps = _Steps(shapes)
+    terms = [_prepare(steps, labels, k, sizes) for k, labels in enumerate(inputs)]
+    while len(terms) > 1:
+        i, j = _next_pair(terms, output, sizes) if optimize else (0, 1)
+        (left, a), (right, b) = terms[i], terms[j]
+        terms = [term for k, term in enumerate(terms) if k not in (i, j)]
+        needed = set(output).union(*(labels for labels, _ in terms))
+        terms.append(_contract(steps, left, a, right, b, needed))
+    labels, result = _sum_out(steps, *terms[0], set(output))
+    axes = tuple(labels.index(one) for one in output)
+    steps.add(_transpose, (result,), (axes,), ())
+    return steps.finished()
+
+
+class _Steps:
+    """A recipe in the making, and the shapes of its values."""
+
+    def __init__(self, shapes):
+        self.shapes, self.made = list(shapes), []
+
+    def add(self, function, places, arguments, shape):
+        self.made.append((function, places, arguments))
+        self.shapes.append(tuple(shape))
+        return len(self.shapes) - 1
+
+    def finished(self):
+        recipe, read = [], set()
+        for function, places, arguments in reversed(self.made):
+            recipe.append((function, places, arguments, tuple(set(places) - read)))
+            read.update(places)
+        return tuple(reversed(recipe))
+
+    def transpose(self, x, axes):
+        if axes == tuple(range(len(axes))):
+            return x
+        return self.add(_transpose, (x,), (axes,), [self.shapes[x][k] for k in axes])
+
+    def reshape(self, x, shape):
+        shape = tuple(shape)
+        same = shape == self.shapes[x]
+        return x if same else self.add(_reshape, (x,), (shape,), shape)
+
+
+def _transpose(x, axes):
+    return x.transpose(axes)
+
+
+def _reshape(x, shape):
+    return x.reshape(shape)
+
+
+def _diagonal(x, i, j):
+    return x.diagonal(0, i, j)
+
+
+def _sum(x, axes):
+    dtype = x.dtype
+    if dtype.kind == "b":
+        return _core.any(x, axis=axes)
+    return _core.sum(x, axis=axes, dtype=dtype)
+
+
+def _matmul(a, b):
+    return _core.apply("matmul", a, b)
+
+
+def _prepare(steps, labels, x, sizes):
     """One operand with repeated labels made diagonals and broadcast axes dropped."""
     labels = list(labels)
     for label in dict.fromkeys(labels):
         while labels.count(label) > 1:
             i = labels.index(label)
             j = labels.index(label, i + 1)
-            if x.shape[i] != x.shape[j]:
-                size = max(x.shape[i], x.shape[j])
-                shape = [size if k in (i, j) else n for k, n in enumerate(x.shape)]
-                x = broadcast_to(x, shape)
-            x = x.diagonal(0, i, j)
+            shape = steps.shapes[x]
+            size = max(shape[i], shape[j])
+            if shape[i] != shape[j]:
+                shape = [size if k in (i, j) else n for k, n in enumerate(shape)]
+                x = steps.add(broadcast_to, (x,), (tuple(shape),), shape)
+            left = [n for k, n in enumerate(shape) if k not in (i, j)]
+            x = steps.add(_diagonal, (x,), (i, j), [*left, size])
             labels = [one for k, one in enumerate(labels) if k not in (i, j)] + [label]
-    kept = [i for i, one in enumerate(labels) if x.shape[i] == sizes[one]]
-    if len(kept) < len(labels):
-        x = x.reshape(tuple(x.shape[i] for i in kept))
-        labels = [labels[i] for i in kept]
-    return labels, x
+    shape = steps.shapes[x]
+    kept = [i for i, one in enumerate(labels) if shape[i] == sizes[one]]
+    return [labels[i] for i in kept], steps.reshape(x, [shape[i] for i in kept])
 
 
-def _sum_out(labels, x, needed):
+def _sum_out(steps, labels, x, needed):
     axes = tuple(i for i, one in enumerate(labels) if one not in needed)
     if not axes:
         return labels, x
-    dtype = x.dtype
-    x = (
-        _core.any(x, axis=axes)
-        if dtype.kind == "b"
-        else _core.sum(x, axis=axes, dtype=dtype)
-    )
+    left = [n for i, n in enumerate(steps.shapes[x]) if i not in axes]
+    x = steps.add(_sum, (x,), (axes,), left)
     return [one for one in labels if one in needed], x
 
 
@@ -212,40 +285,48 @@ def _volume(labels, sizes):
     return count
 
 
-def _contract(left, a, right, b, needed):
+def _contract(steps, left, a, right, b, needed):
     """The product of two terms, summed over labels that nothing else needs."""
-    left, a = _sum_out(left, a, needed | set(right))
-    right, b = _sum_out(right, b, needed | set(left))
+    left, a = _sum_out(steps, left, a, needed | set(right))
+    right, b = _sum_out(steps, right, b, needed | set(left))
     shared = [one for one in left if one in right]
     batch = [one for one in shared if one in needed]
     summed = [one for one in shared if one not in needed]
     free_a = [one for one in left if one not in shared]
     free_b = [one for one in right if one not in shared]
     if not summed:
-        labels = batch + free_a + free_b
-        return labels, _spread(left, a, labels) * _spread(right, b, labels)
+        return _multiply(steps, left, a, right, b, batch + free_a + free_b)
     if batch and not free_a and not free_b:
         # Dots of many short vectors: a matrix product of each would begin anew each time.
-        labels = batch + summed
-        products = _spread(left, a, labels) * _spread(right, b, labels)
-        return _sum_out(labels, products, set(batch))
-    a = a.transpose(tuple(left.index(one) for one in batch + free_a + summed))
-    b = b.transpose(tuple(right.index(one) for one in batch + summed + free_b))
+        product = _multiply(steps, left, a, right, b, batch + summed)
+        return _sum_out(steps, *product, set(batch))
+    a = steps.transpose(a, tuple(left.index(one) for one in batch + free_a + summed))
+    b = steps.transpose(b, tuple(right.index(one) for one in batch + summed + free_b))
     n = len(batch)
-    lead, rows = a.shape[:n], a.shape[n : n + len(free_a)]
-    columns = b.shape[n + len(summed) :]
-    depth = element_count(a.shape, range(n + len(free_a), a.ndim))
-    a = a.reshape((*lead, element_count(rows, range(len(rows))), depth))
-    b = b.reshape((*lead, depth, element_count(columns, range(len(columns)))))
-    product = _core.apply("matmul", a, b)
-    return batch + free_a + free_b, product.reshape(lead + rows + columns)
+    shape = steps.shapes[a]
+    lead, rows = shape[:n], shape[n : n + len(free_a)]
+    columns = steps.shapes[b][n + len(summed) :]
+    depth = element_count(shape, range(n + len(free_a), len(shape)))
+    a = steps.reshape(a, (*lead, element_count(rows, range(len(rows))), depth))
+    b = steps.reshape(b, (*lead, depth, element_count(columns, range(len(columns)))))
+    outer = (*steps.shapes[a][:-1], steps.shapes[b][-1])
+    product = steps.add(_matmul, (a, b), (), outer)
+    return batch + free_a + free_b, steps.reshape(product, lead + rows + columns)
 
 
-def _spread(own, x, labels):
+def _multiply(steps, left, a, right, b, labels):
+    """The elementwise product with axes as `labels` says."""
+    a, b = _spread(steps, left, a, labels), _spread(steps, right, b, labels)
+    pairs = zip(steps.shapes[a], steps.shapes[b], strict=True)
+    shape = [m if n == 1 else n for m, n in pairs]
+    return labels, steps.add(operator.mul, (a, b), (), shape)
+
+
+def _spread(steps, own, x, labels):
     """`x` with its axes in the order of `labels`, size 1 where it lacks one."""
-    x = x.transpose(tuple(own.index(one) for one in labels if one in own))
-    sizes = iter(x.shape)
-    return x.reshape(tuple(next(sizes) if one in own else 1 for one in labels))
+    x = steps.transpose(x, tuple(own.index(one) for one in labels if one in own))
+    sizes = iter(steps.shapes[x])
+    return steps.reshape(x, [next(sizes) if one in own else 1 for one in labels])
 
 
 def einsum_path(*operands, optimize="greedy", einsum_call=False):

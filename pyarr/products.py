@@ -140,6 +140,8 @@ def inner(a, b, /):
             f"shapes {_plain(a.shape)} and {_plain(b.shape)} not aligned: "
             f"{a.shape[-1]} (dim {a.ndim - 1}) != {b.shape[-1]} (dim {b.ndim - 1})"
         )
+    if b.ndim <= 2:
+        return a @ b.T
     return tensordot(a, b, ((a.ndim - 1,), (b.ndim - 1,)))
 
 
