@@ -79,6 +79,18 @@ def test_same_as_numpy(call, optimize):
     compare("einsum", *call, optimize=optimize, rtol=1e-11, atol=1e-12)
 
 
+@pytest.mark.parametrize("dtype", ["bool", "int64", "float64", "complex128"])
+def test_same_subscripts_for_other_operands(dtype):
+    """What was worked out for some shapes serves all dtypes, not other shapes."""
+    rng = np.random.default_rng(4)
+    for n in 3, 4, 3, 1:
+        shapes = {"ij,ij->i": [(n, 2), (n, 2)], "iij,jk->ik": [(n, n, 2), (2, n)],
+                  "...i,...i": [(2, n, 3), (n, 3)], "ij->j": [(n, 3)]}  # fmt: skip
+        for text, sizes in shapes.items():
+            x = [rng.integers(0, 3, size).astype(dtype) for size in sizes]
+            compare("einsum", text, *x)
+
+
 def test_lists_of_integers():
     for call in [
         (M, [0, 1], N, [1, 2], [2, 0]),
