@@ -11,7 +11,7 @@ import numpy
 
 from pyarr import _core
 from pyarr._args import array_of, common, element_count, finish
-from pyarr._core import broadcast_to
+from pyarr._core import broadcast_to, ndarray
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyzABCDEFGHIJKLMNOPQRSTUVWXYZ"
 
@@ -38,7 +38,7 @@ def einsum(*operands, out=None, dtype=None, order="K", casting="safe", optimize=
                     f"{numpy.dtype(dtype)!r} according to the rule {casting!r}"
                 )
         arrays = [one.astype(dtype) for one in arrays]
-    elif len(arrays) > 1:
+    else:
         arrays = common(arrays)
     recipe = _recipe(subscripts, tuple(one.shape for one in arrays), bool(optimize))
     values = list(arrays)
@@ -177,7 +177,8 @@ def _recipe(subscripts, shapes, optimize):
         terms.append(_contract(steps, left, a, right, b, needed))
     labels, result = _sum_out(steps, *terms[0], set(output))
     axes = tuple(labels.index(one) for one in output)
-    steps.add(_transpose, (result,), (axes,), ())
+    shape = [sizes[one] for one in output]
+    steps.add(ndarray.transpose, (result,), (axes,), shape)
     return steps.finished()
 
 
@@ -202,24 +203,14 @@ class _Steps:
     def transpose(self, x, axes):
         if axes == tuple(range(len(axes))):
             return x
-        return self.add(_transpose, (x,), (axes,), [self.shapes[x][k] for k in axes])
+        return self.add(
+            ndarray.transpose, (x,), (axes,), [self.shapes[x][k] for k in axes]
+        )
 
     def reshape(self, x, shape):
         shape = tuple(shape)
         same = shape == self.shapes[x]
-        return x if same else self.add(_reshape, (x,), (shape,), shape)
-
-
-def _transpose(x, axes):
-    return x.transpose(axes)
-
-
-def _reshape(x, shape):
-    return x.reshape(shape)
-
-
-def _diagonal(x, i, j):
-    return x.diagonal(0, i, j)
+        return x if same else self.add(ndarray.reshape, (x,), (shape,), shape)
 
 
 def _sum(x, axes):
@@ -246,7 +237,7 @@ def _prepare(steps, labels, x, sizes):
                 shape = [size if k in (i, j) else n for k, n in enumerate(shape)]
                 x = steps.add(broadcast_to, (x,), (tuple(shape),), shape)
             left = [n for k, n in enumerate(shape) if k not in (i, j)]
-            x = steps.add(_diagonal, (x,), (i, j), [*left, size])
+            x = steps.add(ndarray.diagonal, (x,), (0, i, j), [*left, size])
             labels = [one for k, one in enumerate(labels) if k not in (i, j)] + [label]
     shape = steps.shapes[x]
     kept = [i for i, one in enumerate(labels) if shape[i] == sizes[one]]
@@ -338,7 +329,7 @@ def einsum_path(*operands, optimize="greedy", einsum_call=False):
     """
     plain = [
         numpy.broadcast_to(numpy.zeros((), one.dtype), one.shape)
-        if isinstance(one, _core.ndarray)
+        if isinstance(one, ndarray)
         else one
         for one in operands
     ]

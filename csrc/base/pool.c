@@ -204,7 +204,7 @@ work(Job *job, int thread)
     while (chunk >= 0) {
         run_chunk(job, chunk, thread);
         chunk = take_chunk(job, thread, &passed);
-        if (chunk >= 0 && !helps && pool_interrupted()) {
+        if (chunk >= 0 && pool_interrupted()) {
             return;
         }
     }
