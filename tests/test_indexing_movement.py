@@ -215,6 +215,14 @@ def test_large_copies_between_layouts(shape, dtype):
     same(pa.concatenate([pa.asarray(x)] * 2, axis=-1), np.concatenate([x] * 2, axis=-1))
 
 
+@pytest.mark.parametrize("dtype", ["float64", "int64", "float32", "complex128"])
+def test_copies_of_unaligned_memory(dtype):
+    x = numbers(np.random.default_rng(8), (40, 50), dtype)
+    odd = np.frombuffer(b"-" + x.tobytes(), dtype, offset=1).reshape(x.shape)
+    for view in odd.T, odd[:, :3], odd.T[:, ::2], odd[:, ::-1].T:
+        same(pa.asarray(view).copy(), view.copy())
+
+
 def test_large_gather_and_addition():
     """Above the size at which threads take part, bits do not depend on their number."""
     rng = np.random.default_rng(5)

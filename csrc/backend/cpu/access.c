@@ -1,7 +1,7 @@
 /* backend/cpu/access.c -- operands of any strides as blocks of contiguous elements. */
 #include "backend/cpu/access.h"
 
-#include "backend/cpu/cpu.h"
+#include "backend/cpu/move.h"
 
 #include <string.h>
 
@@ -67,10 +67,10 @@ load_short(char *to, const char *from, int64_t stride, int64_t n)
 {
     int64_t i = 0;
     if (stride == 8) {
-        for (; i + 4 <= n; i += 4) {
-            memcpy(to + 8 * i, from + 8 * i, 32);
-        }
-    } else if (stride == 0) {
+        cpu_copy_short(to, from, 8 * n);
+        return;
+    }
+    if (stride == 0) {
         Pair pair;
         memcpy(&pair.first, from, 8);
         pair.second = pair.first;

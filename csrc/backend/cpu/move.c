@@ -126,23 +126,13 @@ copy_tile(char *to, int64_t to_row, const char *from, int64_t from_row, int64_t 
     }
 }
 
-/* Rows of some bytes, fewer than a function is worth calling for. */
-static void
-copy_short_rows(char *to, int64_t to_row, const char *from, int64_t from_row, int64_t rows,
-                int64_t bytes)
+/* Does the kernel that transposes 8-byte elements suit? It wants them aligned. */
+static bool
+suits_kernel(const Move *move, const char *to, int64_t to_row, const char *from, int64_t from_row,
+             int64_t from_step)
 {
-    for (int64_t i = 0; i < rows; i++, to += to_row, from += from_row) {
-        int64_t at = 0;
-        for (; at + 32 <= bytes; at += 32) {
-            memcpy(to + at, from + at, 32);
-        }
-        for (; at + 8 <= bytes; at += 8) {
-            memcpy(to + at, from + at, 8);
-        }
-        for (; at < bytes; at++) {
-            to[at] = from[at];
-        }
-    }
+    const uintptr_t bits = (uintptr_t)to | (uintptr_t)to_row | (uintptr_t)from | (uintptr_t)from_step;
+    return move->in_size == 8 && from_row == 8 && bits % 8 == 0 && move->it.inner >= SHORT_RUN;
 }
 
 /* Rows [begin, end) of the tile axis by all columns of the last axis, at one place of the rest. */
@@ -158,10 +148,12 @@ copy_panel(const Move *move, char *to, const char *from, int64_t begin, int64_t 
     to += begin * to_row;
     from += begin * from_row;
     if (from_step == move->in_size) {
-        copy_short_rows(to, to_row, from, from_row, rows, it->inner * from_step);
+        for (int64_t i = 0; i < rows; i++) {
+            cpu_copy_short(to + i * to_row, from + i * from_row, it->inner * from_step);
+        }
         return;
     }
-    if (move->in_size == 8 && from_row == 8 && to_row % 8 == 0 && it->inner >= SHORT_RUN) {
+    if (suits_kernel(move, to, to_row, from, from_row, from_step)) {
         cpu_tile_kernels(DT_f64)->load(to, to_row / 8, from, from_step, from_row, it->inner, rows);
         return;
     }
@@ -215,14 +207,17 @@ find_tile_axis(const Move *move)
     if (it->strides[last][0] != move->in_size) {
         return -1;
     }
-    const bool contiguous = it->strides[last][1] == move->in_size;
-    if (contiguous ? it->inner * move->in_size <= SHORT_RUN_BYTES : it->inner < SHORT_RUN) {
+    const int64_t from_step = it->strides[last][1];
+    if (from_step == move->in_size) {
+        return it->inner * from_step <= SHORT_RUN_BYTES ? last - 1 : -1;
+    }
+    if (it->inner < SHORT_RUN) {
         return last - 1;
     }
     for (int axis = 0; axis < last; axis++) {
         const int64_t step = it->strides[axis][1];
         if ((step == move->in_size || step == -move->in_size) && it->shape[axis] >= 8 &&
-            it->strides[last][1] != 0 && !contiguous) {
+            from_step != 0) {
             return axis;
         }
     }

@@ -5,6 +5,8 @@
 #include "backend/cpu/cpu.h"
 #include "base/pool.h"
 
+#include <string.h>
+
 /* Bytes of work per thread below which waking the pool does not pay, or, where elements are looked
  * up one by one, handing them to a thread that is awake. */
 enum { MOVE_GRAIN_BYTES = 512 * 1024, MOVE_GRAIN_AWAKE = 128 * 1024 };
@@ -13,6 +15,22 @@ static inline int64_t
 move_index_grain(void)
 {
     return pool_is_awake() ? MOVE_GRAIN_AWAKE : MOVE_GRAIN_BYTES;
+}
+
+/* Few bytes, often: what compilers make of a short copy of unknown size takes longer to begin. */
+static inline void
+cpu_copy_short(char *to, const char *from, int64_t bytes)
+{
+    int64_t at = 0;
+    for (; at + 32 <= bytes; at += 32) {
+        memcpy(to + at, from + at, 32);
+    }
+    for (; at + 8 <= bytes; at += 8) {
+        memcpy(to + at, from + at, 8);
+    }
+    for (; at < bytes; at++) {
+        to[at] = from[at];
+    }
 }
 
 /*
